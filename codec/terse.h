@@ -1,0 +1,234 @@
+/*
+ * terse.h: libterse, XMPP in a fraction of its bytes. XML on one side, frames
+ * (Protobuf messages of schemas/terse/frame.proto) on the other.
+ *
+ * The library does no I/O, starts no thread, reads no clock and keeps no
+ * globals. A terse_schema is immutable once made and may be shared between
+ * threads; every other object belongs to one thread at a time.
+ *
+ * Results go through out-parameters; what a function returns says only whether
+ * there is one. Unless a line says "takes", pointers are borrowed for the call.
+ *
+ *   XML bytes --terse_reader_feed--> nodes --terse_encode--> frame
+ *   frame --terse_decode--> XML bytes
+ */
+#ifndef TERSE_H
+#define TERSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define TERSE_NODISCARD __attribute__((warn_unused_result))
+#else
+#define TERSE_NODISCARD
+#endif
+
+/* Namespaces that the stream itself is made of. */
+#define TERSE_NS_CLIENT "jabber:client"
+#define TERSE_NS_STREAM "http://etherx.jabber.org/streams"
+#define TERSE_NS_XML "http://www.w3.org/XML/1998/namespace"
+
+/* ---- errors ------------------------------------------------------------ */
+
+enum terse_err {
+    TERSE_OK = 0,
+    TERSE_ENOMEM,     /* no memory; the object stays usable for free/restart */
+    TERSE_EXML,       /* XML that is not well-formed */
+    TERSE_ERESTRICTED, /* comment, PI, DTD or entity: RFC 6120 section 11.1 */
+    TERSE_ENAMESPACE, /* an undeclared or wrong namespace */
+    TERSE_EENCODING,  /* not UTF-8: RFC 6120 section 11.6 */
+    TERSE_ESTREAM,    /* not an XMPP stream, or not at this point of one */
+    TERSE_ELIMIT,     /* over one of terse_limits; the text names it */
+    TERSE_EFRAME,     /* bytes that are no frame, or stand for no XML */
+};
+
+/* The first error of a translation. `text` is a whole sentence for a log or a
+ * stream error; it never holds content of the stanza. */
+struct terse_error {
+    enum terse_err code;
+    size_t offset;  /* bytes from the start of the element, or of the frame */
+    char path[160]; /* where: "message/x/item", or "" */
+    char text[240];
+};
+
+/* The defined condition of a stream error (RFC 6120 section 4.9.3) that tells
+ * a peer about `err`, e.g. "not-well-formed". Static. */
+const char *terse_err_condition(enum terse_err err);
+
+/* ---- limits ------------------------------------------------------------ */
+
+/* Each is a maximum; what is over it is refused with TERSE_ELIMIT. They bound
+ * memory too: a translation takes no more than a small multiple of
+ * stanza_bytes + elements * 128. */
+struct terse_limits {
+    uint32_t stanza_bytes; /* XML bytes of one top-level element, either way */
+    uint32_t frame_bytes;  /* bytes of one frame, either way */
+    uint32_t elements;     /* elements in one top-level element */
+    uint32_t attributes;   /* attributes of one element */
+    uint32_t depth;        /* nesting, 1 = the top-level element; up to 256 */
+    uint32_t text_bytes;   /* one attribute value or one run of text */
+    uint32_t name_bytes;   /* one local name or one namespace name */
+};
+
+/* Defaults: 1 MiB, 1 MiB, 20000, 128, 64, 1 MiB, 1024. */
+extern const struct terse_limits terse_limits_default;
+
+/* ---- schema ------------------------------------------------------------ */
+
+/* The compiled schemas, ready to be walked. */
+struct terse_schema;
+
+/* Makes the schema that this library was built with. */
+TERSE_NODISCARD enum terse_err terse_schema_new(struct terse_schema **out);
+/* Frees it; NULL is fine. Nothing made from it may be left. */
+void terse_schema_free(struct terse_schema *schema);
+
+/* ---- strings and buffers ------------------------------------------------ */
+
+/* Borrowed bytes, not terminated. p may be NULL where n is 0. */
+struct terse_str {
+    const char *p;
+    size_t n;
+};
+
+/* A growing buffer with a cap. `data + off` is the first byte of `len`. */
+struct terse_buf {
+    uint8_t *data;
+    size_t off, len, cap;
+    size_t max; /* len never exceeds it */
+};
+
+/* Starts empty; holds at most `max` bytes, allocates nothing yet. */
+void terse_buf_init(struct terse_buf *buf, size_t max);
+/* Frees what it holds and makes it empty; the cap stays. */
+void terse_buf_fini(struct terse_buf *buf);
+/* Empties it and keeps its memory for the next use. */
+void terse_buf_reset(struct terse_buf *buf);
+/* Appends n bytes. TERSE_ENOMEM, or TERSE_ELIMIT over max; unchanged then. */
+TERSE_NODISCARD enum terse_err terse_buf_append(struct terse_buf *buf,
+                                                const void *p, size_t n);
+
+static inline const uint8_t *terse_buf_data(const struct terse_buf *buf) {
+    return buf->data ? buf->data + buf->off : NULL;
+}
+
+/* ---- reading XML --------------------------------------------------------- */
+
+/* One element as it was read, or a run of text. Nodes live until the callback
+ * that was given them returns. */
+struct terse_node;
+
+struct terse_str terse_node_name(const struct terse_node *node); /* local */
+struct terse_str terse_node_ns(const struct terse_node *node);
+/* Whether node is the element {ns}name. */
+bool terse_node_is(const struct terse_node *node, const char *ns,
+                   const char *name);
+/* The value of attribute {ns}name ("" = no namespace); false if absent. */
+bool terse_node_attr(const struct terse_node *node, const char *ns,
+                     const char *name, struct terse_str *out);
+/* All of the element's own text, in one piece: false if there is a child or
+ * the text is in more than one run; empty if there is none. */
+bool terse_node_text(const struct terse_node *node, struct terse_str *out);
+/* First child *element*, and the next one after it; NULL at the end. */
+struct terse_node *terse_node_child(const struct terse_node *node);
+struct terse_node *terse_node_next(const struct terse_node *node);
+/* Takes `child` out of `parent`. */
+void terse_node_remove(struct terse_node *parent, struct terse_node *child);
+
+/* Reads one direction of an XMPP stream (RFC 6120 section 4): a header, then
+ * elements, then a footer. White space between elements is dropped, since it
+ * is no part of the stream's content (section 4.6.1). */
+struct terse_reader;
+
+enum terse_event {
+    TERSE_OPEN,    /* the stream header; node has its name and attributes */
+    TERSE_ELEMENT, /* one top-level element, whole */
+    TERSE_CLOSE,   /* the stream footer; node is NULL */
+};
+
+/* Called for each event, in order, from within terse_reader_feed. May call
+ * terse_reader_restart. Returning anything but TERSE_OK stops the reader for
+ * good; feed returns that value. */
+typedef enum terse_err (*terse_reader_cb)(void *arg, enum terse_event event,
+                                          struct terse_node *node);
+
+TERSE_NODISCARD enum terse_err
+terse_reader_new(struct terse_reader **out, const struct terse_schema *schema,
+                 const struct terse_limits *limits, terse_reader_cb cb,
+                 void *arg);
+/* Frees it; NULL is fine. Not from within its callback. */
+void terse_reader_free(struct terse_reader *reader);
+
+/* Feeds the next n bytes, split at any point. After an error every further
+ * call returns that error, until a restart. Bytes after the footer are
+ * TERSE_ESTREAM, but for white space. */
+TERSE_NODISCARD enum terse_err
+terse_reader_feed(struct terse_reader *reader, const char *p, size_t n);
+
+/* From the next byte on, a new stream header is expected (RFC 6120 sections
+ * 5.4.3.3 and 6.4.6: after <proceed/> and after SASL <success/>). */
+void terse_reader_restart(struct terse_reader *reader);
+
+/* The error that stopped it; code is TERSE_OK if there was none. Borrowed until
+ * the reader is freed or restarted. */
+const struct terse_error *terse_reader_error(const struct terse_reader *reader);
+
+/* ---- XML to frame --------------------------------------------------------- */
+
+/* Writes the frame of `event` into out (emptied first). node: as the reader's
+ * callback got it, NULL for TERSE_CLOSE. On an error out is empty and *error,
+ * if not NULL, says what. */
+TERSE_NODISCARD enum terse_err
+terse_encode(const struct terse_schema *schema,
+             const struct terse_limits *limits, enum terse_event event,
+             const struct terse_node *node, struct terse_buf *out,
+             struct terse_error *error);
+
+/* ---- frame to XML --------------------------------------------------------- */
+
+/* Where the XML will stand. */
+enum terse_place {
+    TERSE_IN_STREAM,  /* in a stream whose header terse_decode wrote:
+                         xmlns='jabber:client', prefix stream declared */
+    TERSE_STANDALONE, /* on its own: every namespace is declared in it; a
+                         header is written as an empty element */
+};
+
+/* Appends the XML of one frame to out: for an Open frame the header with its
+ * XML declaration, for a Close frame the footer (nothing if STANDALONE).
+ * On an error out is as it was and *error, if not NULL, says what. */
+TERSE_NODISCARD enum terse_err
+terse_decode(const struct terse_schema *schema,
+             const struct terse_limits *limits, const void *frame, size_t n,
+             enum terse_place place, struct terse_buf *out,
+             struct terse_error *error);
+
+/* What a frame holds, without decoding it. */
+struct terse_frame_info {
+    enum terse_event kind;
+    struct terse_str name, ns; /* of its element; borrowed from the schema, or
+                                  from the frame if generic */
+};
+
+/* TERSE_EFRAME if it is not one element, header or footer. Only the outermost
+ * fields are looked at: the rest may still be malformed. */
+TERSE_NODISCARD enum terse_err
+terse_frame_info(const struct terse_schema *schema, const void *frame, size_t n,
+                 struct terse_frame_info *info);
+
+/* Copies attribute {ns}name of the frame's element, as characters, into out
+ * (emptied first). *found says whether it is there. */
+TERSE_NODISCARD enum terse_err
+terse_frame_attr(const struct terse_schema *schema, const void *frame, size_t n,
+                 const char *ns, const char *name, struct terse_buf *out,
+                 bool *found);
+
+/* Prints a frame as a tree for people, one field per line: field, XML item,
+ * value, bytes. TERSE_EFRAME where it cannot go on; what came before is there. */
+TERSE_NODISCARD enum terse_err terse_inspect(const struct terse_schema *schema,
+                                             const void *frame, size_t n,
+                                             struct terse_buf *out);
+
+#endif
