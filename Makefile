@@ -1,0 +1,295 @@
+# Terse. `make` alone lists what can be made.
+#
+# Everything is found by its place, so a new file needs no line here:
+#   codec/*.c net/*.c         libraries           client/agent*.c  terse-agent
+#   proxy/*.c cli/*.c         programs            client/*.c       client library
+#   tests/unit/NAME_test.c    one cmocka program each; other tests/unit/*.c are
+#                             shared by all of them. proxy_*, cli_* and agent_*
+#                             are linked with that program less its main().
+#                             `/* link: FLAGS */` in a line adds linker flags.
+#   tests/e2e/NAME.c          $(O)/bin/e2e-NAME
+#   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
+#   tests/check/NN-NAME       one part of `make check` each, see tests/run
+#   demo/run bench/run deploy/run   what those targets start
+# All that is built goes to $(O).
+
+O ?= build
+PREFIX ?= /usr/local
+TIME ?= 60
+T ?=
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo 0)
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS ?= -O2 -g
+WERROR ?= -Werror
+# e.g. address,undefined; set by `make sanitize` and `make fuzz`.
+SANITIZE ?=
+
+# Debian packages: to build, to test, to lint.
+DEPS = gcc libc6-dev pkg-config \
+	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler \
+	libprotobuf-dev libprotoc-dev \
+	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
+	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
+	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl
+DEPS_LINT = clang clang-format cppcheck
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := help
+
+# ---- flags -----------------------------------------------------------------
+
+WARN = -Wall -Wextra -Wconversion -Wshadow $(WERROR)
+SAN = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
+CPPFLAGS += -D_GNU_SOURCE -I. -isystem $(O)/gen -isystem /usr/include/libxml2
+ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
+
+LIBS_CODEC = -lxml2
+LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
+LIBS_CLIENT = -lgsasl -lprotobuf-c
+LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma
+
+# ---- sources ---------------------------------------------------------------
+
+objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
+main_of = $(if $(1),$(shell grep -l '^int main' $(1)))
+
+CODEGEN_C = $(wildcard codegen/*.c)
+CODEC_C = $(wildcard codec/*.c)
+NET_C = $(wildcard net/*.c)
+PROXY_C = $(wildcard proxy/*.c)
+CLI_C = $(wildcard cli/*.c)
+AGENT_C = $(wildcard client/agent*.c)
+CLIENT_C = $(filter-out $(AGENT_C),$(wildcard client/*.c))
+UNIT_C = $(wildcard tests/unit/*_test.c)
+UNIT_LIB_C = $(filter-out $(UNIT_C),$(wildcard tests/unit/*.c))
+E2E_C = $(wildcard tests/e2e/*.c)
+FUZZ_C = $(wildcard tests/fuzz/*_fuzz.c)
+OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] proxy/*.[ch] \
+	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
+	tests/fuzz/*.[ch] bench/*.[ch] demo/*.[ch])
+
+SCHEMAS = $(sort $(patsubst schemas/%,%,\
+	$(wildcard schemas/*.proto schemas/terse/*.proto)))
+
+GEN_PB = $(O)/gen/google/protobuf/descriptor.pb-c \
+	$(O)/gen/google/protobuf/compiler/plugin.pb-c
+PLUGIN = $(O)/bin/protoc-gen-terse
+
+LIB_CODEC = $(O)/lib/libterse.a
+LIB_NET = $(O)/lib/libterse-net.a
+LIB_CLIENT = $(O)/lib/libterse-client.a
+LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(NET_C),$(LIB_NET)) $(LIB_CODEC)
+
+PROGRAMS = $(PLUGIN) \
+	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
+	$(if $(call main_of,$(CLI_C)),$(O)/bin/terse) \
+	$(if $(call main_of,$(AGENT_C)),$(O)/bin/terse-agent)
+UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
+E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
+DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
+BENCHES = $(patsubst bench/%.c,$(O)/bin/bench-%,$(wildcard bench/*.c))
+FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
+
+# ---- what one asks for -----------------------------------------------------
+
+.PHONY: help deps all check check-run demo run bench lint format sanitize fuzz \
+	install dist clean
+
+help: ## this list
+	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 14
+	@echo "Built in O=$(O) with CC=$(CC)."
+
+deps: ## install the Debian packages that are missing (sudo where not root)
+	@scripts/deps $(DEPS)
+
+all: $(LIB_ALL) $(PROGRAMS) $(O)/gen/terse.proto ## build libraries and programs
+
+check: ## all tests; T=name: those whose name contains it
+	@scripts/deps $(DEPS)
+	@$(MAKE) check-run
+
+check-run: all $(UNITS) $(E2E)
+	@O='$(O)' CC='$(CC)' T='$(T)' tests/run $(UNITS)
+
+# One part: check-unit, or check-NAME for tests/check/NN-NAME.
+check-%:
+	@scripts/deps $(DEPS)
+	@$(MAKE) all $(UNITS) $(E2E)
+	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='$*' tests/run $(UNITS)
+
+demo: ## ejabberd, tersed and two clients that chat, with a table of bytes
+	@scripts/deps $(DEPS)
+	@$(MAKE) all $(E2E) $(DEMOS)
+	@O='$(O)' demo/run
+
+run: ## tersed on this machine, with deploy/'s sample configuration
+	@scripts/deps $(DEPS)
+	@$(MAKE) all
+	@O='$(O)' deploy/run
+
+bench: ## measure bandwidth and speed; writes JSON to $(O)/bench
+	@scripts/deps $(DEPS)
+	@$(MAKE) all $(BENCHES)
+	@mkdir -p $(O)/bench
+	@O='$(O)' bench/run
+
+lint: ## format, #include directions, white space, cppcheck
+	@scripts/deps $(DEPS_LINT)
+	@scripts/lint $(OWN_C)
+
+format: ## let clang-format rewrite all C
+	@scripts/deps $(DEPS_LINT)
+	clang-format -i $(OWN_C)
+
+sanitize: ## unit and end-to-end tests under ASan and UBSan
+	@scripts/deps $(DEPS)
+	@$(MAKE) O='$(O)-san' SANITIZE=address,undefined CFLAGS='-O1 -g' \
+		sanitize-run
+
+.PHONY: sanitize-run
+sanitize-run: all $(UNITS) $(E2E)
+	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='unit vectors e2e' tests/run $(UNITS)
+
+fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
+	@scripts/deps $(DEPS) clang
+	@$(MAKE) O='$(O)-fuzz' CC=clang SANITIZE=address,undefined \
+		CFLAGS='-O1 -g' EXTRA_CFLAGS=-fsanitize=fuzzer-no-link fuzz-run
+
+.PHONY: fuzz-run
+fuzz-run: $(FUZZERS)
+	@O='$(O)' TIME='$(TIME)' tests/fuzz/run $(FUZZERS)
+
+install: all ## install to DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib \
+		$(DESTDIR)$(PREFIX)/include/terse $(DESTDIR)$(PREFIX)/share/terse
+	install -m 755 $(filter-out $(PLUGIN),$(PROGRAMS)) \
+		$(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(filter-out $(LIB_NET),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
+		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
+	install -m 644 $(O)/gen/terse.proto $(DESTDIR)$(PREFIX)/share/terse
+
+dist: ## a tarball of what is committed, in dist/
+	mkdir -p dist
+	git archive --prefix=terse-$(VERSION)/ HEAD | gzip -9n \
+		>dist/terse-$(VERSION).tar.gz
+
+clean: ## remove what was built
+	rm -rf $(O) $(O)-san $(O)-fuzz dist
+
+# ---- generated code --------------------------------------------------------
+
+$(addsuffix .c,$(GEN_PB)) $(addsuffix .h,$(GEN_PB)) &:
+	@mkdir -p $(O)/gen
+	protoc-c -I/usr/include --c_out=$(O)/gen google/protobuf/descriptor.proto \
+		google/protobuf/compiler/plugin.proto
+
+# Schemas must come with their vectors as soon as there are any.
+VECTORS = $(if $(wildcard tests/vectors/*.txt),vectors=tests/vectors:)
+
+$(O)/gen/tables.c $(O)/gen/terse.proto &: $(PLUGIN) $(addprefix schemas/,$(SCHEMAS))
+	@mkdir -p $(O)/gen
+	protoc --plugin=protoc-gen-terse=$(PLUGIN) \
+		--terse_out=$(VECTORS)$(O)/gen -Ischemas $(SCHEMAS)
+
+$(O)/gen/terse.pb-c.c $(O)/gen/terse.pb-c.h &: $(O)/gen/terse.proto
+	protoc-c -I$(O)/gen --c_out=$(O)/gen $<
+
+# ---- objects, libraries, programs ------------------------------------------
+
+# What protoc-c writes is not held to our warnings.
+$(O)/obj/gen/%.pb-c.o: $(O)/gen/%.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
+
+$(O)/obj/gen/tables.o: $(O)/gen/tables.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
+
+$(O)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
+
+$(call objects,$(CODEGEN_C)): | $(addsuffix .h,$(GEN_PB))
+$(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
+	$(UNIT_LIB_C) $(E2E_C) $(FUZZ_C) $(wildcard demo/*.c bench/*.c)): \
+	| $(O)/gen/terse.pb-c.h
+
+define archive
+@mkdir -p $(@D)
+@rm -f $@
+$(AR) rcs $@ $^
+endef
+define program
+@mkdir -p $(@D)
+$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+	-Wl,--end-group $(LIBS)
+endef
+
+$(PLUGIN): $(call objects,$(CODEGEN_C)) \
+		$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lprotobuf-c
+
+$(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o
+	$(archive)
+
+$(LIB_NET): $(call objects,$(NET_C))
+	$(archive)
+
+# For users who link nothing but this and libterse.a.
+$(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C)) $(O)/obj/gen/terse.pb-c.o
+	$(archive)
+
+$(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_ALL)
+	$(program)
+
+$(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL)
+	$(program)
+
+$(O)/bin/terse-agent: $(call objects,$(AGENT_C)) $(LIB_ALL)
+	$(program)
+
+$(O)/bin/demo-%: $(O)/obj/demo/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
+	$(program)
+
+$(O)/bin/bench-%: $(O)/obj/bench/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
+	$(program)
+
+$(O)/bin/e2e-%: LIBS += -lstrophe
+$(O)/bin/e2e-%: $(O)/obj/tests/e2e/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
+	$(program)
+
+$(O)/bin/%_fuzz: LDFLAGS += -fsanitize=fuzzer
+$(O)/bin/%_fuzz: $(O)/obj/tests/fuzz/%_fuzz.o $(LIB_ALL)
+	$(program)
+
+# ---- unit tests ------------------------------------------------------------
+
+no_main = $(filter-out $(call objects,$(call main_of,$(1))),$(call objects,$(1)))
+LIB_UNIT = $(if $(UNIT_LIB_C),$(O)/lib/libunit.a)
+$(O)/lib/libunit.a: $(call objects,$(UNIT_LIB_C))
+	$(archive)
+
+$(filter $(O)/tests/unit/proxy_%,$(UNITS)): $(call no_main,$(PROXY_C))
+$(filter $(O)/tests/unit/cli_%,$(UNITS)): $(call no_main,$(CLI_C))
+$(filter $(O)/tests/unit/agent_%,$(UNITS)): $(call no_main,$(AGENT_C))
+$(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
+	$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
+
+$(UNITS): LIBS += -lcmocka -lexpat
+$(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
+	@mkdir -p $(@D)
+	$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $*.c) -o $@ \
+		$(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+		-Wl,--end-group $(LIBS)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
