@@ -1,0 +1,22 @@
+/*
+ * aio.h: what the files of net/ share about nng.
+ */
+#ifndef NET_AIO_H
+#define NET_AIO_H
+
+#include "net/net.h"
+
+#include <nng/nng.h>
+
+/* What an error number of nng means here. */
+enum net_err net_err_of(int rv);
+
+/* Gives back a reference while its lock is held. The caller of a function of
+ * net.h holds the lock by virtue of another reference, so this is never the
+ * last; that is checked. */
+void net_owner_rele_locked(struct net_owner *owner);
+
+/* No delay, and the kernel's keep-alive. */
+void net_stream_tune(nng_stream *stream);
+
+#endif

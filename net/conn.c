@@ -1,0 +1,486 @@
+/*
+ * conn.c: a byte stream with a bounded write queue, pause, TLS and an orderly
+ * end.
+ *
+ * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
+ * -> (decrypt) -> the owner.
+ *
+ * Life: four aios, each posted at most once at a time; `posted` counts them.
+ * When the owner closes, the timer aio is posted as a deadline. Whoever
+ * finds the work done cuts the deadline short. When the timer's callback runs,
+ * the stream is closed, which ends the other aios; the callback that brings
+ * `posted` to zero frees, after it has unlocked. Nothing is posted on the
+ * stream once it is closed: nng would never complete it.
+ */
+#include "net/aio.h"
+#include "net/tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+
+enum {
+    CONN_RAW = 8192,      /* bytes of one read */
+    CONN_BATCH = 65536,   /* bytes encrypted at a time */
+    CONN_RECORD = 16384,  /* the largest TLS record */
+};
+
+enum conn_stage {
+    STAGE_OPEN,   /* the owner's */
+    STAGE_FLUSH,  /* closed by the owner; the queue is being sent */
+    STAGE_LINGER, /* sent; waiting for the peer to close */
+    STAGE_ENDING, /* the deadline was cut short */
+    STAGE_CLOSED, /* the stream is closed, the last callbacks run */
+};
+
+struct net_conn {
+    struct net_owner *owner;
+    const struct net_conn_ops *ops;
+    void *arg;
+    struct net_marks marks;
+    enum conn_stage stage;
+    nng_stream *stream;
+    nng_aio *recv, *send, *timer, *task;
+    unsigned posted;
+    bool receiving, sending, tasking; /* which of them are posted */
+    bool paused;
+    bool linger;   /* how the owner wants to close */
+    bool full;     /* reached the high mark; `drained` is due */
+    bool pumping;  /* bytes are being delivered, further down the stack */
+    bool mute;     /* a send failed: what is written is lost */
+    bool broken;   /* no use to read or write; see err */
+    bool reported; /* the owner's `closed` was called */
+    enum net_err err;
+    char text[256];
+    struct tls *tls;
+    bool secured; /* the owner's `secured` was called */
+    struct net_buf plain, wire;
+    size_t raw_len; /* bytes in raw, not yet delivered */
+    uint8_t raw[CONN_RAW];
+};
+
+static void conn_pump(struct net_conn *conn);
+static void conn_send(struct net_conn *conn);
+
+/* ---- life ------------------------------------------------------------------ */
+
+static void conn_gone(struct net_conn *conn) {
+    struct net_owner *owner = conn->owner;
+
+    nng_stream_free(conn->stream);
+    nng_aio_reap(conn->recv);
+    nng_aio_reap(conn->send);
+    nng_aio_reap(conn->timer);
+    nng_aio_reap(conn->task);
+    tls_free(conn->tls);
+    net_buf_fini(&conn->plain);
+    net_buf_fini(&conn->wire);
+    free(conn);
+    net_owner_rele(owner);
+}
+
+/* Every callback of an aio ends here: with the lock, which it gives up. */
+static void conn_leave(struct net_conn *conn) {
+    bool gone = --conn->posted == 0 && conn->stage == STAGE_CLOSED;
+
+    net_unlock(conn->owner);
+    if (gone)
+        conn_gone(conn);
+}
+
+/* The work of closing is done, or hopeless: no need to wait for the deadline. */
+static void conn_finish(struct net_conn *conn) {
+    if (conn->stage != STAGE_FLUSH && conn->stage != STAGE_LINGER)
+        return;
+    conn->stage = STAGE_ENDING;
+    nng_aio_abort(conn->timer, NNG_ECANCELED);
+}
+
+static void conn_timer(void *arg) {
+    struct net_conn *conn = arg;
+
+    net_lock(conn->owner);
+    conn->stage = STAGE_CLOSED;
+    nng_stream_close(conn->stream);
+    nng_aio_abort(conn->task, NNG_ECANCELED);
+    conn_leave(conn);
+}
+
+/* Runs conn_task soon, on another thread: for what must not be called from
+ * within a function of the owner. */
+static void conn_later(struct net_conn *conn) {
+    if (conn->tasking || conn->stage == STAGE_CLOSED)
+        return;
+    conn->tasking = true;
+    conn->posted++;
+    nng_sleep_aio(0, conn->task);
+}
+
+/* The connection is of no more use. The owner hears of it at once if we are in
+ * a callback of ours, else soon. */
+static void conn_break(struct net_conn *conn, enum net_err err,
+                       const char *text) {
+    if (conn->broken)
+        return;
+    conn->broken = true;
+    conn->err = err;
+    snprintf(conn->text, sizeof(conn->text), "%s",
+             text ? text : net_strerror(err));
+    if (conn->stage == STAGE_OPEN)
+        conn_later(conn);
+    else
+        conn_finish(conn);
+}
+
+static void conn_report(struct net_conn *conn) {
+    if (!conn->broken || conn->reported || conn->stage != STAGE_OPEN)
+        return;
+    conn->reported = true;
+    conn->ops->closed(conn->arg, conn->err, conn->text);
+}
+
+/* ---- out ------------------------------------------------------------------- */
+
+size_t net_conn_queued(const struct net_conn *conn) {
+    return conn->plain.len + conn->wire.len;
+}
+
+bool net_conn_full(const struct net_conn *conn) {
+    return conn->full;
+}
+
+enum net_err net_conn_write(struct net_conn *conn, const void *p, size_t n) {
+    size_t queued = net_conn_queued(conn);
+    enum net_err err;
+
+    if (conn->broken || conn->mute)
+        return NET_OK; /* lost, and `closed` is on its way */
+    if (queued > conn->marks.max || n > conn->marks.max - queued)
+        return NET_EFULL;
+    err = net_buf_append(&conn->plain, p, n);
+    if (!err && queued + n >= conn->marks.high)
+        conn->full = true;
+    return err;
+}
+
+/* Moves what is to be sent from plain to wire. */
+static enum net_err conn_fill(struct net_conn *conn) {
+    size_t batch = 0;
+    enum net_err err = NET_OK;
+
+    if (!conn->tls) {
+        struct net_buf empty = conn->wire;
+
+        conn->wire = conn->plain;
+        conn->plain = empty;
+        return NET_OK;
+    }
+    while (!err && tls_ready(conn->tls) && conn->plain.len &&
+           batch < CONN_BATCH) {
+        size_t n = conn->plain.len < CONN_RECORD ? conn->plain.len
+                                                 : CONN_RECORD;
+
+        err = tls_write(conn->tls, net_buf_data(&conn->plain), n);
+        if (!err)
+            net_buf_consume(&conn->plain, n);
+        batch += n;
+    }
+    if (!err && conn->stage == STAGE_FLUSH && conn->plain.len == 0)
+        tls_bye(conn->tls);
+    return err ? err : tls_output(conn->tls, &conn->wire);
+}
+
+/* The queue of a closed connection is empty, or can never be. */
+static void conn_flushed(struct net_conn *conn) {
+    if (conn->linger && !conn->broken) {
+        conn->stage = STAGE_LINGER;
+        conn_pump(conn);
+    } else {
+        conn_finish(conn);
+    }
+}
+
+/* Sends wire; fills it first if it is empty. */
+static void conn_send(struct net_conn *conn) {
+    nng_iov iov;
+    enum net_err err;
+
+    if (conn->sending || conn->stage > STAGE_FLUSH)
+        return;
+    if (conn->broken || conn->mute) {
+        conn_finish(conn);
+        return;
+    }
+    if (conn->wire.len == 0) {
+        err = conn_fill(conn);
+        if (err) {
+            conn_break(conn, err, NULL);
+            return;
+        }
+    }
+    if (conn->wire.len == 0) {
+        if (conn->stage == STAGE_FLUSH)
+            conn_flushed(conn);
+        return;
+    }
+    iov.iov_buf = conn->wire.data + conn->wire.off;
+    iov.iov_len = conn->wire.len;
+    if (nng_aio_set_iov(conn->send, 1, &iov)) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        return;
+    }
+    conn->sending = true;
+    conn->posted++;
+    nng_stream_send(conn->stream, conn->send);
+}
+
+static void conn_sent(void *arg) {
+    struct net_conn *conn = arg;
+    int rv;
+
+    net_lock(conn->owner);
+    conn->sending = false;
+    rv = nng_aio_result(conn->send);
+    if (rv) {
+        /* What the peer said before it broke is read first, if we read. */
+        conn->mute = true;
+        if (!conn->receiving || conn->stage != STAGE_OPEN)
+            conn_break(conn, net_err_of(rv), nng_strerror(rv));
+    } else {
+        net_buf_consume(&conn->wire, nng_aio_count(conn->send));
+        conn_send(conn);
+    }
+    if (conn->stage == STAGE_OPEN && conn->full && !conn->broken &&
+        net_conn_queued(conn) <= conn->marks.low) {
+        conn->full = false;
+        conn->ops->drained(conn->arg);
+    }
+    conn_leave(conn);
+}
+
+void net_conn_flush(struct net_conn *conn) {
+    conn_send(conn);
+}
+
+/* ---- in -------------------------------------------------------------------- */
+
+static void conn_receive(struct net_conn *conn) {
+    nng_iov iov = {conn->raw, sizeof(conn->raw)};
+
+    if (conn->receiving || conn->broken || conn->raw_len)
+        return;
+    if (conn->stage != STAGE_LINGER &&
+        (conn->stage != STAGE_OPEN || conn->paused))
+        return;
+    if (nng_aio_set_iov(conn->recv, 1, &iov)) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        return;
+    }
+    conn->receiving = true;
+    conn->posted++;
+    nng_stream_recv(conn->stream, conn->recv);
+}
+
+/* Delivers one piece of what TLS has decrypted. False: there is none. */
+static bool conn_decrypt(struct net_conn *conn) {
+    uint8_t plain[CONN_RAW];
+    char text[256];
+    enum net_err err;
+    size_t n;
+    enum tls_step step = tls_read(conn->tls, plain, sizeof(plain), &n);
+
+    /* The last words of a failed handshake, too: the alert. */
+    conn_send(conn);
+    if (tls_ready(conn->tls) && !conn->secured) {
+        conn->secured = true;
+        conn->ops->secured(conn->arg);
+        if (conn->stage != STAGE_OPEN)
+            return false;
+    }
+    switch (step) {
+    case TLS_DATA:
+        conn->ops->data(conn->arg, plain, n);
+        return true;
+    case TLS_EOF:
+        conn_break(conn, NET_EEOF, NULL);
+        return false;
+    case TLS_FAIL:
+        err = tls_error(conn->tls, text);
+        conn_break(conn, err, text);
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* Delivers what was read, piece by piece, as long as the owner wants it. False:
+ * nothing is left, or nothing is wanted. */
+static bool conn_deliver(struct net_conn *conn) {
+    size_t n = conn->raw_len;
+
+    if (conn->stage != STAGE_OPEN || conn->paused || conn->broken)
+        return false;
+    if (!conn->tls) {
+        conn->raw_len = 0;
+        if (n)
+            conn->ops->data(conn->arg, conn->raw, n);
+        return n > 0;
+    }
+    if (conn_decrypt(conn))
+        return true;
+    if (n == 0 || conn->stage != STAGE_OPEN || conn->paused || conn->broken)
+        return false;
+    conn->raw_len = 0;
+    if (tls_input(conn->tls, conn->raw, n)) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        return false;
+    }
+    return true;
+}
+
+/* Only from callbacks of aios: it calls the owner. */
+static void conn_pump(struct net_conn *conn) {
+    if (conn->pumping)
+        return;
+    conn->pumping = true;
+    while (conn_deliver(conn))
+        ;
+    if (conn->stage != STAGE_OPEN)
+        conn->raw_len = 0;
+    conn_receive(conn);
+    conn->pumping = false;
+    conn_report(conn);
+}
+
+static void conn_received(void *arg) {
+    struct net_conn *conn = arg;
+    int rv;
+
+    net_lock(conn->owner);
+    conn->receiving = false;
+    rv = nng_aio_result(conn->recv);
+    if (rv == 0 && nng_aio_count(conn->recv) == 0)
+        rv = NNG_ECONNSHUT;
+    if (rv)
+        conn_break(conn, net_err_of(rv), nng_strerror(rv));
+    else
+        conn->raw_len = nng_aio_count(conn->recv);
+    conn_pump(conn);
+    conn_leave(conn);
+}
+
+static void conn_task(void *arg) {
+    struct net_conn *conn = arg;
+
+    net_lock(conn->owner);
+    conn->tasking = false;
+    if (conn->stage == STAGE_OPEN)
+        conn_pump(conn);
+    conn_leave(conn);
+}
+
+void net_conn_pause(struct net_conn *conn) {
+    conn->paused = true;
+}
+
+void net_conn_resume(struct net_conn *conn) {
+    if (!conn->paused)
+        return;
+    conn->paused = false;
+    if (conn->pumping)
+        return; /* conn_pump goes on by itself */
+    if (conn->raw_len || conn->tls)
+        conn_later(conn);
+    else
+        conn_receive(conn);
+}
+
+/* ---- the rest -------------------------------------------------------------- */
+
+enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
+                          struct nng_stream *stream,
+                          const struct net_marks *marks,
+                          const struct net_conn_ops *ops, void *arg) {
+    struct net_conn *conn = calloc(1, sizeof(*conn));
+
+    if (!conn)
+        return NET_ENOMEM;
+    conn->owner = owner;
+    conn->marks = *marks;
+    conn->ops = ops;
+    conn->arg = arg;
+    conn->paused = true;
+    if (nng_aio_alloc(&conn->recv, conn_received, conn) ||
+        nng_aio_alloc(&conn->send, conn_sent, conn) ||
+        nng_aio_alloc(&conn->timer, conn_timer, conn) ||
+        nng_aio_alloc(&conn->task, conn_task, conn)) {
+        nng_aio_free(conn->recv);
+        nng_aio_free(conn->send);
+        nng_aio_free(conn->timer);
+        free(conn);
+        return NET_ENOMEM;
+    }
+    conn->stream = stream;
+    net_stream_tune(stream);
+    net_owner_hold(owner);
+    *out = conn;
+    return NET_OK;
+}
+
+enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
+                             const char *name) {
+    enum net_err err;
+
+    if (conn->tls || conn->plain.len)
+        return NET_EARG; /* wire may wait for a callback: it has been sent */
+    err = tls_new(&conn->tls, tls, name);
+    if (err)
+        return err;
+    conn->raw_len = 0; /* plain text after <proceed/>: not to be used */
+    if (!conn->pumping)
+        conn_later(conn);
+    return NET_OK;
+}
+
+bool net_conn_is_secure(const struct net_conn *conn) {
+    return conn->secured;
+}
+
+void net_conn_cipher(const struct net_conn *conn, char *out) {
+    out[0] = '\0';
+    if (conn->secured)
+        tls_cipher(conn->tls, out);
+}
+
+void net_conn_peer(const struct net_conn *conn, char addr[48],
+                   uint16_t *port) {
+    nng_sockaddr sa;
+
+    memset(&sa, 0, sizeof(sa));
+    addr[0] = '\0';
+    *port = 0;
+    if (nng_stream_get_addr(conn->stream, NNG_OPT_REMADDR, &sa))
+        return;
+    if (sa.s_family == NNG_AF_INET) {
+        inet_ntop(AF_INET, &sa.s_in.sa_addr, addr, 48);
+        *port = ntohs(sa.s_in.sa_port);
+    } else if (sa.s_family == NNG_AF_INET6) {
+        inet_ntop(AF_INET6, sa.s_in6.sa_addr, addr, 48);
+        *port = ntohs(sa.s_in6.sa_port);
+    }
+}
+
+void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {
+    if (!conn)
+        return;
+    conn->linger = how == NET_CLOSE_LINGER;
+    conn->stage = STAGE_FLUSH;
+    conn->posted++;
+    if (how == NET_CLOSE_ABORT || conn->broken || conn->mute)
+        ms = 0;
+    nng_sleep_aio(ms > INT32_MAX ? INT32_MAX : (nng_duration)ms, conn->timer);
+    if (ms)
+        conn_send(conn);
+}
