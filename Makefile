@@ -7,7 +7,7 @@
 #                             shared by all of them. proxy_*, cli_* and agent_*
 #                             are linked with that program less its main().
 #                             `/* link: FLAGS */` in a line adds linker flags.
-#   tests/e2e/NAME.c          $(O)/bin/e2e-NAME
+#   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
@@ -33,7 +33,7 @@ DEPS = gcc libc6-dev pkg-config \
 	libprotobuf-dev libprotoc-dev \
 	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
-	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl
+	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
 DEPS_LINT = clang clang-format cppcheck
 
 MAKEFLAGS += --no-print-directory
@@ -70,9 +70,11 @@ CLIENT_C = $(filter-out $(AGENT_C),$(wildcard client/*.c))
 UNIT_C = $(wildcard tests/unit/*_test.c)
 UNIT_LIB_C = $(filter-out $(UNIT_C),$(wildcard tests/unit/*.c))
 E2E_C = $(wildcard tests/e2e/*.c)
+E2E_LIB_C = $(wildcard tests/e2e/wire/*.c)
 FUZZ_C = $(wildcard tests/fuzz/*_fuzz.c)
 OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
+	tests/e2e/wire/*.[ch] \
 	tests/fuzz/*.[ch] bench/*.[ch] demo/*.[ch])
 
 SCHEMAS = $(sort $(patsubst schemas/%,%,\
@@ -220,7 +222,7 @@ $(O)/obj/%.o: %.c
 
 $(call objects,$(CODEGEN_C)): | $(addsuffix .h,$(GEN_PB))
 $(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
-	$(UNIT_LIB_C) $(E2E_C) $(FUZZ_C) $(wildcard demo/*.c bench/*.c)): \
+	$(UNIT_LIB_C) $(E2E_C) $(E2E_LIB_C) $(FUZZ_C) $(wildcard demo/*.c bench/*.c)): \
 	| $(O)/gen/terse.pb-c.h
 
 define archive
@@ -264,8 +266,13 @@ $(O)/bin/demo-%: $(O)/obj/demo/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
 $(O)/bin/bench-%: $(O)/obj/bench/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
 	$(program)
 
-$(O)/bin/e2e-%: LIBS += -lstrophe
-$(O)/bin/e2e-%: $(O)/obj/tests/e2e/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
+LIB_E2E = $(if $(E2E_LIB_C),$(O)/lib/libe2e.a)
+$(O)/lib/libe2e.a: $(call objects,$(E2E_LIB_C))
+	$(archive)
+
+$(O)/bin/e2e-%: LIBS += -lstrophe -lexpat
+$(O)/bin/e2e-%: $(O)/obj/tests/e2e/%.o $(LIB_E2E) $(LIB_ALL) \
+		$(O)/obj/gen/terse.pb-c.o
 	$(program)
 
 $(O)/bin/%_fuzz: LDFLAGS += -fsanitize=fuzzer

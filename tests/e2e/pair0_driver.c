@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "wire.h"
+#include "tests/e2e/wire/wire.h"
 
 static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
 

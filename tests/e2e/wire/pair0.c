@@ -1,5 +1,5 @@
 /*
- * wire_pair0.c: frames over an ordinary nng pair0 socket; one message is one
+ * pair0.c: frames over an ordinary nng pair0 socket; one message is one
  * frame. libterse translates, and protobuf-c, with the published schema, reads
  * every frame a second time: a field it does not know is an error.
  */
@@ -12,7 +12,7 @@
 
 #include "codec/terse.h"
 #include "terse.pb-c.h"
-#include "wire.h"
+#include "tests/e2e/wire/wire.h"
 
 static nng_socket sock;
 static struct terse_schema *schema;

@@ -1,5 +1,5 @@
 /*
- * wire_xml.c: the control, an XML stream over TCP. Elements are passed on as
+ * xml.c: the control, an XML stream over TCP. Elements are passed on as
  * the very bytes that came, cut out where expat says they begin and end.
  */
 #include <expat.h>
@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "wire.h"
+#include "tests/e2e/wire/wire.h"
 
 static int sock = -1;
 static atomic_bool restarted;
