@@ -1,0 +1,45 @@
+/*
+ * wire.h: Protobuf's wire format (tag, varint, length-delimited), reading.
+ * Strict: overlong and truncated varints, field number 0, groups and fixed
+ * fields are refused.
+ */
+#ifndef TERSE_WIRE_H
+#define TERSE_WIRE_H
+
+#include "terse.h"
+
+enum wire_type { WIRE_VARINT = 0, WIRE_BYTES = 2 };
+
+/* One field of a message. */
+struct wire_field {
+    uint32_t number;
+    enum wire_type type;
+    uint64_t value;          /* VARINT */
+    struct terse_str bytes;  /* BYTES: borrowed from the message */
+};
+
+/* A position in a message. */
+struct wire {
+    const uint8_t *p, *end;
+};
+
+static inline struct wire wire_of(struct terse_str bytes) {
+    const uint8_t *p = (const uint8_t *)bytes.p;
+    return (struct wire){p, p ? p + bytes.n : p};
+}
+
+/* Reads a varint of at most 10 bytes in its shortest form. */
+bool wire_varint(struct wire *w, uint64_t *out);
+
+/* Reads the next field; call while w->p != w->end. False if malformed. */
+bool wire_next(struct wire *w, struct wire_field *out);
+
+static inline uint64_t wire_zigzag(int64_t v) {
+    return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
+}
+
+static inline int64_t wire_unzigzag(uint64_t v) {
+    return (int64_t)((v >> 1) ^ (v & 1 ? UINT64_MAX : 0));
+}
+
+#endif

@@ -1,0 +1,581 @@
+/*
+ * xml_in.c: the reader of terse.h, libxml2's push parser with our own limits.
+ * libxml2 reports elements as it goes; we collect the one at hand as a tree of
+ * nodes in an arena, give it away when it is whole, and forget it.
+ *
+ * No DTD is ever read, so there are no entities but XML's own five, and nothing
+ * is loaded from anywhere.
+ */
+#include <libxml/parser.h>
+
+#include <libxml/parserInternals.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "err.h"
+#include "node.h"
+#include "schema.h"
+#include "str.h"
+#include "text.h"
+#include "xml_names.h"
+
+enum {
+    SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
+    NAMES_MAX = 1024,  /* unknown names that a parser may keep */
+    HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
+    DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
+};
+
+/* What becomes of the parser when the element at hand is done. */
+enum pending {
+    PENDING_NONE,
+    PENDING_RESTART, /* a new header is expected */
+    PENDING_RENEW,   /* same stream, new parser: too many names in the old */
+};
+
+struct terse_reader {
+    const struct terse_schema *schema;
+    struct terse_limits limits;
+    terse_reader_cb cb;
+    void *arg;
+
+    xmlParserCtxtPtr ctxt; /* NULL: none yet, the next byte starts a header */
+    struct terse_buf header; /* the header's declarations, to renew from */
+    bool renewing;           /* libxml2 reads `header`, not the peer's bytes */
+    bool ended;              /* the footer was read */
+    bool in_callback;
+    enum pending pending;
+    size_t unread;   /* of the last slice, where pending stopped it */
+    uint64_t fed;    /* bytes given to ctxt */
+    uint64_t start;  /* where the element at hand starts, in those */
+    size_t lead;     /* bytes of this header that were checked by hand */
+
+    struct arena arena;
+    struct terse_node *node; /* the innermost open element */
+    uint32_t depth;          /* open elements, the stream itself included */
+    uint32_t elements;       /* in the element at hand */
+    struct terse_error error;
+    enum terse_err cb_err; /* what the callback stopped with */
+};
+
+static bool failed(const struct terse_reader *r) {
+    return r->error.code != TERSE_OK || r->cb_err != TERSE_OK;
+}
+
+static uint64_t consumed(const struct terse_reader *r) {
+    long n = r->ctxt ? xmlByteConsumed(r->ctxt) : 0;
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Keeps the first error, with where it happened. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static void
+fail(struct terse_reader *r, enum terse_err code, const char *fmt, ...) {
+    if (failed(r)) return;
+    uint64_t at = consumed(r);
+    char text[sizeof(r->error.text)];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    err_set(&r->error, code, at > r->start ? (size_t)(at - r->start) : 0, "%s",
+            text);
+    for (const struct terse_node *n = r->node; n; n = n->parent)
+        err_path(&r->error, n->name);
+}
+
+static void fail_limit(struct terse_reader *r, const char *what,
+                       uint32_t limit) {
+    fail(r, TERSE_ELIMIT, "more than %u %s", (unsigned)limit, what);
+}
+
+/* ---- collecting nodes ------------------------------------------------------ */
+
+/* Whether the element at hand has become too large. */
+static bool over_size(struct terse_reader *r) {
+    uint64_t at = consumed(r);
+    if (at <= r->start || at - r->start <= r->limits.stanza_bytes) return false;
+    fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+    return true;
+}
+
+static struct terse_str str_of_name(const xmlChar *s) {
+    return s ? str_of((const char *)s) : (struct terse_str){"", 0};
+}
+
+/* libxml2 leaves a colon in a local name where its prefix is not declared. */
+static bool good_name(struct terse_reader *r, struct terse_str name,
+                      struct terse_str ns) {
+    if (name.n > r->limits.name_bytes || ns.n > r->limits.name_bytes) {
+        fail_limit(r, "bytes in one name", r->limits.name_bytes);
+        return false;
+    }
+    if (!text_is_ncname(name)) {
+        fail(r, TERSE_ENAMESPACE, "a name that is no NCName");
+        return false;
+    }
+    if (!text_is_namespace(ns)) {
+        fail(r, TERSE_ENAMESPACE,
+             "a namespace name with white space or control characters");
+        return false;
+    }
+    return true;
+}
+
+static struct terse_node *new_node(struct terse_reader *r) {
+    struct terse_node *node = arena_alloc(&r->arena, sizeof(*node));
+    if (!node) {
+        fail(r, TERSE_ENOMEM, "out of memory for one element");
+        return NULL;
+    }
+    memset(node, 0, sizeof(*node));
+    return node;
+}
+
+static void append(struct terse_node *parent, struct terse_node *node) {
+    node->parent = parent;
+    node->prev = parent->last;
+    if (parent->last)
+        parent->last->next = node;
+    else
+        parent->first = node;
+    parent->last = node;
+}
+
+/* libxml2 gives five pointers per attribute: local name, prefix, namespace,
+ * value and its end. Names belong to the dictionary, values to its buffer. */
+static bool take_attr(struct terse_reader *r, struct node_attr *out,
+                      const xmlChar **five) {
+    out->name = str_of_name(five[0]);
+    out->ns = str_of_name(five[2]);
+    out->value.n = (size_t)(five[4] - five[3]);
+    out->qname = xml_names_find(schema_names(r->schema), five[2], five[0]);
+    if (!out->qname && !good_name(r, out->name, out->ns)) return false;
+    if (out->value.n > r->limits.text_bytes) {
+        fail_limit(r, "bytes in one value", r->limits.text_bytes);
+        return false;
+    }
+    char *copy = arena_chars(&r->arena, out->value.n);
+    if (!copy) {
+        fail(r, TERSE_ENOMEM, "out of memory for one attribute");
+        return false;
+    }
+    memcpy(copy, five[3], out->value.n);
+    out->value.p = copy;
+    return true;
+}
+
+static struct terse_node *take_element(struct terse_reader *r,
+                                       const xmlChar *name, const xmlChar *ns,
+                                       int n_attrs, const xmlChar **attrs) {
+    struct terse_str local = str_of_name(name), uri = str_of_name(ns);
+    uint16_t qname = xml_names_find(schema_names(r->schema), ns, name);
+    if (!qname && !good_name(r, local, uri)) return NULL;
+    if ((uint32_t)n_attrs > r->limits.attributes) {
+        fail_limit(r, "attributes in one element", r->limits.attributes);
+        return NULL;
+    }
+    struct terse_node *node = new_node(r);
+    if (!node) return NULL;
+    node->name = local;
+    node->ns = uri;
+    node->qname = qname;
+    if (n_attrs == 0) return node;
+    node->attrs = arena_alloc(&r->arena, (size_t)n_attrs * sizeof(*node->attrs));
+    if (!node->attrs) {
+        fail(r, TERSE_ENOMEM, "out of memory for attributes");
+        return NULL;
+    }
+    for (int i = 0; i < n_attrs; i++)
+        if (!take_attr(r, &node->attrs[i], attrs + 5 * i)) return NULL;
+    node->n_attrs = (uint32_t)n_attrs;
+    return node;
+}
+
+/* ---- the stream around the elements ---------------------------------------- */
+
+/* Stops libxml2 behind what it just reported; feed goes on from there. */
+static void stop_here(struct terse_reader *r) {
+    r->unread = (size_t)(r->ctxt->input->end - r->ctxt->input->cur);
+    xmlStopParser(r->ctxt);
+}
+
+/* Hands an event over; the nodes are gone afterwards. */
+static void emit(struct terse_reader *r, enum terse_event event,
+                 struct terse_node *node) {
+    r->in_callback = true;
+    enum terse_err err = r->cb(r->arg, event, node);
+    r->in_callback = false;
+    if (err != TERSE_OK && r->error.code == TERSE_OK) r->cb_err = err;
+    arena_reset(&r->arena);
+    r->node = NULL;
+    r->elements = 0;
+    r->start = consumed(r);
+    int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
+    if (event == TERSE_ELEMENT && !r->pending &&
+        xmlDictSize(r->ctxt->dict) - known > NAMES_MAX)
+        r->pending = PENDING_RENEW;
+    if (r->pending) stop_here(r);
+}
+
+/* Keeps a declaration of the header, so that a new parser can be given it. */
+static bool keep_declaration(struct terse_reader *r, const xmlChar *prefix,
+                             const xmlChar *uri) {
+    struct terse_buf *h = &r->header;
+    xmlChar *quoted = xmlEncodeSpecialChars(NULL, uri ? uri : BAD_CAST "");
+    bool ok = quoted != NULL;
+    const char *parts[] = {" xmlns", prefix ? ":" : "",
+                           prefix ? (const char *)prefix : "", "=\"",
+                           (const char *)quoted, "\""};
+    for (size_t i = 0; ok && i < sizeof(parts) / sizeof(parts[0]); i++)
+        ok = terse_buf_append(h, parts[i], strlen(parts[i])) == TERSE_OK;
+    xmlFree(quoted);
+    return ok;
+}
+
+static bool keep_header(struct terse_reader *r, const xmlChar *prefix,
+                        int n_ns, const xmlChar **ns) {
+    struct terse_buf *h = &r->header;
+    terse_buf_reset(h);
+    bool ok = terse_buf_append(h, "<", 1) == TERSE_OK;
+    if (prefix && ok)
+        ok = terse_buf_append(h, prefix, strlen((const char *)prefix)) ==
+                 TERSE_OK &&
+             terse_buf_append(h, ":", 1) == TERSE_OK;
+    ok = ok && terse_buf_append(h, "stream", 6) == TERSE_OK;
+    for (int i = 0; ok && i < n_ns; i++)
+        ok = keep_declaration(r, ns[2 * i], ns[2 * i + 1]);
+    ok = ok && terse_buf_append(h, ">", 1) == TERSE_OK;
+    if (!ok)
+        fail_limit(r, "bytes of declarations in the stream header",
+                   HEADER_MAX);
+    return ok;
+}
+
+static void start_stream(struct terse_reader *r, const xmlChar *name,
+                         const xmlChar *prefix, const xmlChar *ns, int n_ns,
+                         const xmlChar **spaces, int n_attrs,
+                         const xmlChar **attrs) {
+    r->depth = 1;
+    if (r->renewing) return;
+    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    if (!node) return;
+    if (!terse_node_is(node, TERSE_NS_STREAM, "stream")) {
+        fail(r,
+             str_is(node->name, "stream") ? TERSE_ENAMESPACE : TERSE_ESTREAM,
+             "the header is not a stream of " TERSE_NS_STREAM);
+        return;
+    }
+    if (keep_header(r, prefix, n_ns, spaces)) emit(r, TERSE_OPEN, node);
+}
+
+/* ---- what libxml2 calls ---------------------------------------------------- */
+
+static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
+                     const xmlChar *ns, int n_ns, const xmlChar **spaces,
+                     int n_attrs, int n_defaulted, const xmlChar **attrs) {
+    struct terse_reader *r = arg;
+    (void)n_defaulted;
+    if (failed(r) || r->pending) return;
+    if (r->depth == 0) {
+        start_stream(r, name, prefix, ns, n_ns, spaces, n_attrs, attrs);
+        return;
+    }
+    if (r->depth - 1 >= r->limits.depth || r->depth - 1 >= DEPTH_MAX) {
+        fail_limit(r, "levels of nesting", r->limits.depth);
+        return;
+    }
+    if (++r->elements > r->limits.elements) {
+        fail_limit(r, "elements in one stanza", r->limits.elements);
+        return;
+    }
+    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    if (!node || over_size(r)) return;
+    if (r->node) append(r->node, node);
+    r->node = node;
+    r->depth++;
+}
+
+static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
+                   const xmlChar *ns) {
+    struct terse_reader *r = arg;
+    (void)name, (void)prefix, (void)ns;
+    if (failed(r) || r->pending) return;
+    r->depth--;
+    if (r->depth == 0) {
+        r->ended = true;
+        emit(r, TERSE_CLOSE, NULL);
+        return;
+    }
+    if (over_size(r)) return;
+    if (r->depth > 1) {
+        r->node = r->node->parent;
+        return;
+    }
+    emit(r, TERSE_ELEMENT, r->node);
+}
+
+static bool is_space(const xmlChar *p, int n) {
+    for (int i = 0; i < n; i++)
+        if (p[i] != ' ' && p[i] != '\t' && p[i] != '\n' && p[i] != '\r')
+            return false;
+    return true;
+}
+
+/* libxml2 gives a run of text in pieces; they become one node. */
+static void on_text(void *arg, const xmlChar *p, int n) {
+    struct terse_reader *r = arg;
+    if (failed(r) || r->pending || n <= 0) return;
+    if (!r->node) {
+        if (!is_space(p, n))
+            fail(r, TERSE_ESTREAM, "text between the stream's elements");
+        r->start = consumed(r);
+        return;
+    }
+    size_t len = (size_t)n;
+    struct terse_node *text = r->node->last;
+    bool more = text && node_is_text(text);
+    size_t have = more ? text->text.n : 0;
+    if (have + len > r->limits.text_bytes) {
+        fail_limit(r, "bytes in one text", r->limits.text_bytes);
+        return;
+    }
+    if (!more && (!(text = new_node(r)) || over_size(r))) return;
+    char *to = more ? arena_extend(&r->arena, (char *)(uintptr_t)text->text.p,
+                                   have, len)
+                    : arena_chars(&r->arena, len);
+    if (!to) {
+        fail(r, TERSE_ENOMEM, "out of memory for one text");
+        return;
+    }
+    memcpy(to + have, p, len);
+    text->text = (struct terse_str){to, have + len};
+    if (!more) append(r->node, text);
+}
+
+static void on_comment(void *arg, const xmlChar *value) {
+    (void)value;
+    fail(arg, TERSE_ERESTRICTED, "a comment (RFC 6120 section 11.1)");
+}
+
+static void on_pi(void *arg, const xmlChar *target, const xmlChar *data) {
+    (void)target, (void)data;
+    fail(arg, TERSE_ERESTRICTED,
+         "a processing instruction (RFC 6120 section 11.1)");
+}
+
+static void on_dtd(void *arg, const xmlChar *name, const xmlChar *external,
+                   const xmlChar *system) {
+    struct terse_reader *r = arg;
+    (void)name, (void)external, (void)system;
+    fail(r, TERSE_ERESTRICTED,
+         "a document type declaration (RFC 6120 section 11.1)");
+    xmlStopParser(r->ctxt);
+}
+
+/* Behind the XML declaration. */
+static void on_document(void *arg) {
+    struct terse_reader *r = arg;
+    const xmlChar *declared = r->ctxt->encoding ? r->ctxt->encoding
+                                                : r->ctxt->input->encoding;
+    if (declared && xmlStrcasecmp(declared, BAD_CAST "UTF-8") != 0)
+        fail(r, TERSE_EENCODING,
+             "an encoding other than UTF-8 (RFC 6120 section 11.6)");
+}
+
+static void on_error(void *arg, xmlErrorPtr e) {
+    struct terse_reader *r = arg;
+    if (e->level < XML_ERR_ERROR || r->pending) return;
+    switch (e->code) {
+    case XML_WAR_NS_URI:
+    case XML_WAR_NS_URI_RELATIVE: return; /* a namespace is just a string */
+    case XML_ERR_NO_MEMORY: fail(r, TERSE_ENOMEM, "out of memory"); return;
+    case XML_ERR_UNDECLARED_ENTITY:
+    case XML_WAR_UNDECLARED_ENTITY:
+        fail(r, TERSE_ERESTRICTED,
+             "an entity that XML does not define (RFC 6120 section 11.1)");
+        return;
+    case XML_ERR_UNSUPPORTED_ENCODING:
+    case XML_ERR_UNKNOWN_ENCODING:
+        fail(r, TERSE_EENCODING,
+             "an encoding other than UTF-8 (RFC 6120 section 11.6)");
+        return;
+    case XML_ERR_DOCUMENT_END:
+        if (r->ended) {
+            fail(r, TERSE_ESTREAM, "something behind the end of the stream");
+            return;
+        }
+        break;
+    default: break;
+    }
+    if (e->domain == XML_FROM_NAMESPACE) {
+        fail(r, TERSE_ENAMESPACE, "a prefix that is not declared, or declared "
+                                  "as what it must not be");
+        return;
+    }
+    fail(r, TERSE_EXML, "XML that is not well-formed");
+}
+
+/* ---- feeding --------------------------------------------------------------- */
+
+static const xmlSAXHandler handler = {
+    .initialized = XML_SAX2_MAGIC,
+    .startDocument = on_document,
+    .internalSubset = on_dtd,
+    .startElementNs = on_start,
+    .endElementNs = on_end,
+    .characters = on_text,
+    .ignorableWhitespace = on_text,
+    .cdataBlock = on_text,
+    .comment = on_comment,
+    .processingInstruction = on_pi,
+    .serror = on_error,
+};
+
+static void drop_parser(struct terse_reader *r) {
+    if (r->ctxt) xmlFreeParserCtxt(r->ctxt);
+    r->ctxt = NULL;
+    r->fed = r->start = 0;
+    r->lead = 0;
+    r->depth = 0;
+    r->node = NULL;
+    r->elements = 0;
+    r->pending = PENDING_NONE;
+}
+
+static bool make_parser(struct terse_reader *r) {
+    xmlSAXHandler sax = handler;
+    xmlParserCtxtPtr ctxt = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
+    xmlDictPtr dict =
+        xmlDictCreateSub(xml_names_dict(schema_names(r->schema)));
+    if (!ctxt || !dict) {
+        if (ctxt) xmlFreeParserCtxt(ctxt);
+        if (dict) xmlDictFree(dict);
+        fail(r, TERSE_ENOMEM, "out of memory for a parser");
+        return false;
+    }
+    xmlDictFree(ctxt->dict); /* still empty */
+    ctxt->dict = dict;
+    /* NOENT: &amp; in attributes comes as '&'. There are no other entities. */
+    xmlCtxtUseOptions(ctxt, XML_PARSE_NOENT | XML_PARSE_NONET);
+    r->ctxt = ctxt;
+    return true;
+}
+
+/* A new parser in the place of one that has seen too many names. */
+static void renew_parser(struct terse_reader *r) {
+    drop_parser(r);
+    if (!make_parser(r)) return;
+    r->renewing = true;
+    xmlParseChunk(r->ctxt, (const char *)terse_buf_data(&r->header),
+                  (int)r->header.len, 0);
+    r->renewing = false;
+    r->fed = r->header.len;
+    r->start = consumed(r);
+    r->lead = 2;
+}
+
+/* The first two bytes tell UTF-8 from what libxml2 would guess. White space in
+ * front of a header is a keep-alive that crossed a restart. Returns how many
+ * bytes to skip. */
+static size_t check_lead(struct terse_reader *r, const char *p, size_t n) {
+    size_t i = 0;
+    if (r->lead == 0) {
+        while (i < n && is_space((const xmlChar *)p + i, 1)) i++;
+        if (i == n) return n;
+        if (p[i] != '<') {
+            fail(r, (uint8_t)p[i] == 0xef || (uint8_t)p[i] >= 0xfe ||
+                            p[i] == 0
+                        ? TERSE_EENCODING
+                        : TERSE_EXML,
+                 "a stream that does not start with '<' in plain UTF-8");
+            return i;
+        }
+        r->lead = 1;
+        if (i + 1 == n) return i;
+        if (p[i + 1] == 0) fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
+        r->lead = 2;
+    } else if (r->lead == 1) {
+        if (p[0] == 0) fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
+        r->lead = 2;
+    }
+    return i;
+}
+
+/* Gives one slice to libxml2; returns how much of it was used. */
+static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
+    r->unread = 0;
+    xmlParseChunk(r->ctxt, p, (int)n, 0);
+    r->fed += n;
+    if (r->pending == PENDING_NONE) {
+        if (!failed(r) && r->fed - r->start > r->limits.stanza_bytes + SLICE)
+            fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+        return n;
+    }
+    size_t used = r->unread < n ? n - r->unread : 0;
+    if (r->pending == PENDING_RENEW)
+        renew_parser(r);
+    else
+        drop_parser(r);
+    return used;
+}
+
+enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
+                                 size_t n) {
+    while (n > 0 && !failed(r)) {
+        size_t skip = r->lead < 2 ? check_lead(r, p, n) : 0;
+        p += skip;
+        n -= skip;
+        if (n == 0 || failed(r)) break;
+        if (!r->ctxt && !make_parser(r)) break;
+        size_t used = feed_slice(r, p, n < SLICE ? n : SLICE);
+        p += used;
+        n -= used;
+    }
+    return r->error.code != TERSE_OK ? r->error.code : r->cb_err;
+}
+
+void terse_reader_restart(struct terse_reader *r) {
+    r->error = (struct terse_error){0};
+    r->cb_err = TERSE_OK;
+    r->ended = false;
+    if (r->in_callback)
+        r->pending = PENDING_RESTART; /* libxml2 is on the stack: later */
+    else
+        drop_parser(r);
+}
+
+const struct terse_error *terse_reader_error(const struct terse_reader *r) {
+    return &r->error;
+}
+
+enum terse_err terse_reader_new(struct terse_reader **out,
+                                const struct terse_schema *schema,
+                                const struct terse_limits *limits,
+                                terse_reader_cb cb, void *arg) {
+    struct terse_reader *r = calloc(1, sizeof(*r));
+    if (!r) return TERSE_ENOMEM;
+    r->schema = schema;
+    r->limits = *limits;
+    r->cb = cb;
+    r->arg = arg;
+    terse_buf_init(&r->header, HEADER_MAX);
+    /* Text is copied when it outgrows its block, to one twice as large. */
+    arena_init(&r->arena, (size_t)limits->stanza_bytes * 6 +
+                              (size_t)limits->elements * 512 + 65536);
+    *out = r;
+    return TERSE_OK;
+}
+
+void terse_reader_free(struct terse_reader *r) {
+    if (!r) return;
+    drop_parser(r);
+    arena_fini(&r->arena);
+    terse_buf_fini(&r->header);
+    free(r);
+}
