@@ -9,6 +9,7 @@
 #                             `/* link: FLAGS */` in a line adds linker flags.
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
+#   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -33,6 +34,7 @@ DEPS = gcc libc6-dev pkg-config \
 	libprotobuf-dev libprotoc-dev \
 	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
+	libjansson-dev \
 	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
 DEPS_LINT = clang clang-format cppcheck
 
@@ -53,7 +55,7 @@ LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 LIBS_CODEC = -lxml2
 LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
 LIBS_CLIENT = -lgsasl -lprotobuf-c
-LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma
+LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson
 
 # ---- sources ---------------------------------------------------------------
 
@@ -93,6 +95,8 @@ PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
 	$(if $(call main_of,$(CLI_C)),$(O)/bin/terse) \
 	$(if $(call main_of,$(AGENT_C)),$(O)/bin/terse-agent)
+MAN = $(if $(call main_of,$(CLI_C)),$(O)/man/terse.1)
+SECOND = $(patsubst tests/second/%.c,$(O)/bin/%,$(wildcard tests/second/*.c))
 UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
 DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
@@ -101,7 +105,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo run bench lint format sanitize fuzz \
+.PHONY: help deps all check check-run demo vector run bench lint format sanitize fuzz \
 	install dist clean
 
 help: ## this list
@@ -112,25 +116,30 @@ help: ## this list
 deps: ## install the Debian packages that are missing (sudo where not root)
 	@scripts/deps $(DEPS)
 
-all: $(LIB_ALL) $(PROGRAMS) $(O)/gen/terse.proto ## build libraries and programs
+all: $(LIB_ALL) $(PROGRAMS) $(MAN) $(O)/gen/terse.proto ## build libraries and programs
 
 check: ## all tests; T=name: those whose name contains it
 	@scripts/deps $(DEPS)
 	@$(MAKE) check-run
 
-check-run: all $(UNITS) $(E2E)
+check-run: all $(UNITS) $(E2E) $(SECOND)
 	@O='$(O)' CC='$(CC)' T='$(T)' tests/run $(UNITS)
 
 # One part: check-unit, or check-NAME for tests/check/NN-NAME.
 check-%:
 	@scripts/deps $(DEPS)
-	@$(MAKE) all $(UNITS) $(E2E)
+	@$(MAKE) all $(UNITS) $(E2E) $(SECOND)
 	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='$*' tests/run $(UNITS)
 
 demo: ## ejabberd, tersed and two clients that chat, with a table of bytes
 	@scripts/deps $(DEPS)
 	@$(MAKE) all $(E2E) $(DEMOS)
 	@O='$(O)' demo/run
+
+vector: ## write the frames of tests/vectors/T.txt anew, for review (T=name)
+	@scripts/deps $(DEPS)
+	@$(MAKE) all
+	@O='$(O)' tests/vector '$(T)'
 
 run: ## tersed on this machine, with deploy/'s sample configuration
 	@scripts/deps $(DEPS)
@@ -178,6 +187,8 @@ install: all ## install to DESTDIR and PREFIX
 	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
 		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
 	install -m 644 $(O)/gen/terse.proto $(DESTDIR)$(PREFIX)/share/terse
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1
 
 dist: ## a tarball of what is committed, in dist/
 	mkdir -p dist
@@ -254,8 +265,17 @@ $(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C)) $(O)/obj/gen/terse.pb-c.o
 $(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_ALL)
 	$(program)
 
-$(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL)
+$(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
 	$(program)
+
+$(O)/man/terse.1: $(O)/bin/terse
+	@mkdir -p $(@D)
+	$< help --man >$@
+
+# Reads what we write with other parsers than ours.
+$(SECOND): $(O)/bin/%: $(O)/obj/tests/second/%.o $(O)/obj/gen/terse.pb-c.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lprotobuf-c -lxml2 -lexpat -ljansson
 
 $(O)/bin/terse-agent: $(call objects,$(AGENT_C)) $(LIB_ALL)
 	$(program)

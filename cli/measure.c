@@ -1,0 +1,269 @@
+/*
+ * measure.c: `terse measure`: the bytes of recorded sessions, as XML, as
+ * frames, and compressed.
+ */
+#include "cli.h"
+#include "records.h"
+#include "squeeze.h"
+#include "top.h"
+#include "trip.h"
+
+#include <string.h>
+
+enum { C2S, S2C, DIRS };
+static const char *const dir_names[DIRS] = {"c2s", "s2c"};
+
+/* Bytes by direction. */
+struct sums {
+    unsigned long elements[DIRS];
+    uint64_t xml[DIRS], frames[DIRS], zlib9[DIRS], xz[DIRS];
+};
+
+struct measure {
+    const struct cli_command *command;
+    struct trip trip;
+    struct records records; /* of the file being read */
+    struct squeeze squeeze[DIRS];
+    struct sums sums; /* of that file */
+    struct top *top;  /* NULL where not asked for */
+    int dir;          /* of the record being read */
+    bool failed;
+};
+
+static void on_item(void *arg, const struct trip_item *item) {
+    struct measure *m = arg;
+    if (item->verdict != TRIP_SAME) {
+        fprintf(stderr, "%s:%lu: %s%s%s\n", m->records.name, m->records.line,
+                item->diff.path, item->diff.path[0] ? ": " : "",
+                item->diff.text);
+        m->failed = true;
+        return;
+    }
+    m->sums.elements[m->dir] += item->event == TERSE_ELEMENT;
+    m->sums.frames[m->dir] += item->frame.n;
+    if (m->top && top_add(m->top, item->frame.p, item->frame.n) != TERSE_OK)
+        m->failed = true;
+}
+
+static enum terse_err end_connection(struct measure *m) {
+    enum terse_err err = squeeze_end(&m->squeeze[C2S]);
+    return err == TERSE_OK ? squeeze_end(&m->squeeze[S2C]) : err;
+}
+
+static enum terse_err run_record(struct measure *m, const struct record *rec) {
+    enum terse_err err = TERSE_OK;
+    if (rec->dir < 0) {
+        fprintf(stderr,
+                "%s:%lu: no \"dir\" and \"kind\": not a recorded "
+                "session\n",
+                m->records.name, m->records.line);
+        m->failed = true;
+        return TERSE_OK;
+    }
+    if (rec->new_conn)
+        err = end_connection(m);
+    m->dir = rec->dir;
+    m->sums.xml[rec->dir] += rec->raw.n;
+    if (err == TERSE_OK)
+        err = squeeze_add(&m->squeeze[rec->dir], rec->raw.p, rec->raw.n);
+    if (err == TERSE_OK && rec->kind != RECORD_SPACE)
+        err = trip_run(&m->trip, rec->header, rec->xml, on_item, m);
+    return err;
+}
+
+/* Reads the open file to its end. */
+static int read_records(struct measure *m) {
+    enum terse_err err = TERSE_OK;
+    enum records_result result = RECORDS_END;
+    struct record record;
+    while (err == TERSE_OK) {
+        result = records_next(&m->records, &record);
+        if (result == RECORDS_ONE) {
+            err = run_record(m, &record);
+        } else if (result == RECORDS_BAD) {
+            fprintf(stderr, "%s:%lu: %s\n", m->records.name, m->records.line,
+                    m->records.error);
+            m->failed = true;
+        } else {
+            break;
+        }
+    }
+    if (result == RECORDS_IO)
+        return cli_complain(m->command, "%s: %s", m->records.name,
+                            m->records.error);
+    if (err == TERSE_OK)
+        err = end_connection(m);
+    if (err == TERSE_ELIMIT)
+        return cli_complain(m->command, "%s: too large to measure",
+                            m->records.name);
+    return err == TERSE_OK ? CLI_OK : cli_complain(m->command, "out of memory");
+}
+
+static int run_file(struct measure *m, const char *name) {
+    int code;
+    memset(&m->sums, 0, sizeof(m->sums));
+    for (int d = 0; d < DIRS; d++)
+        squeeze_init(&m->squeeze[d]);
+    if (records_init(&m->records, name))
+        code = read_records(m);
+    else
+        code = cli_complain(m->command, "%s: %s", name, m->records.error);
+    for (int d = 0; d < DIRS; d++) {
+        m->sums.zlib9[d] = m->squeeze[d].zlib9;
+        m->sums.xz[d] = m->squeeze[d].xz;
+        squeeze_fini(&m->squeeze[d]);
+    }
+    records_fini(&m->records);
+    return code;
+}
+
+/* ---- output -------------------------------------------------------------- */
+
+static json_t *pair(const uint64_t v[DIRS]) {
+    return json_pack("[I,I]", (json_int_t)v[C2S], (json_int_t)v[S2C]);
+}
+
+static int print_json(const char *file, const struct sums *s) {
+    json_t *line =
+        json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
+                  "elements", (json_int_t)(s->elements[C2S] + s->elements[S2C]),
+                  "xml", pair(s->xml), "frames", pair(s->frames), "stateless",
+                  pair(s->frames), "zlib9", pair(s->zlib9), "xz", pair(s->xz));
+    int rc = line ? json_dumpf(line, stdout, 0) : -1;
+    json_decref(line);
+    return rc != 0 || putchar('\n') == EOF ? CLI_USAGE : CLI_OK;
+}
+
+static double ratio(uint64_t a, uint64_t b) {
+    return b ? (double)a / (double)b : 0;
+}
+
+static void print_head(void) {
+    printf("%-24s %-4s %8s %9s %9s %9s %9s %7s %7s %7s %7s\n", "file", "dir",
+           "elements", "XML", "frames", "zlib-9", "xz", "fr/XML", "zl/XML",
+           "fr/zl", "fr/xz");
+}
+
+static void print_row(const char *file, const char *dir, unsigned long elements,
+                      const uint64_t v[4]) {
+    printf("%-24.24s %-4s %8lu %9llu %9llu %9llu %9llu %7.3f %7.3f %7.3f "
+           "%7.3f\n",
+           file, dir, elements, (unsigned long long)v[0],
+           (unsigned long long)v[1], (unsigned long long)v[2],
+           (unsigned long long)v[3], ratio(v[1], v[0]), ratio(v[2], v[0]),
+           ratio(v[1], v[2]), ratio(v[1], v[3]));
+}
+
+/* A row for each direction, and one for both. */
+static void print_rows(const char *file, const struct sums *s) {
+    uint64_t both[4] = {0};
+    const char *slash = strrchr(file, '/');
+    for (int d = 0; d < DIRS; d++) {
+        uint64_t v[4] = {s->xml[d], s->frames[d], s->zlib9[d], s->xz[d]};
+        print_row(d == 0 ? (slash ? slash + 1 : file) : "", dir_names[d],
+                  s->elements[d], v);
+        for (int i = 0; i < 4; i++)
+            both[i] += v[i];
+    }
+    print_row("", "both", s->elements[C2S] + s->elements[S2C], both);
+}
+
+static int print(bool json, const char *file, const struct sums *sums) {
+    if (json)
+        return print_json(file, sums);
+    print_rows(file, sums);
+    return CLI_OK;
+}
+
+static void add(struct sums *total, const struct sums *s) {
+    for (int d = 0; d < DIRS; d++) {
+        total->elements[d] += s->elements[d];
+        total->xml[d] += s->xml[d];
+        total->frames[d] += s->frames[d];
+        total->zlib9[d] += s->zlib9[d];
+        total->xz[d] += s->xz[d];
+    }
+}
+
+static int measure(const struct cli_args *args, struct measure *m) {
+    struct sums total = {{0}, {0}, {0}, {0}, {0}};
+    bool json = cli_value(args, "json") != NULL;
+    int code = CLI_OK;
+    if (!json)
+        print_head();
+    for (int i = 0; i < args->n_files && code == CLI_OK; i++) {
+        code = run_file(m, args->files[i]);
+        if (code == CLI_OK)
+            code = print(json, args->files[i], &m->sums);
+        add(&total, &m->sums);
+    }
+    if (code == CLI_OK)
+        code = print(json, "total", &total);
+    if (code == CLI_OK && m->top)
+        top_print(m->top, stdout);
+    if (code == CLI_OK && fflush(stdout) != 0)
+        code = cli_complain(m->command, "cannot write standard output");
+    return code == CLI_OK && m->failed ? CLI_FAILED : code;
+}
+
+static int run(const struct cli_args *args) {
+    struct measure m = {.command = args->command};
+    if (cli_value(args, "top") && cli_value(args, "json"))
+        return cli_complain(args->command, "--json or --top, not both");
+    if (cli_value(args, "top") && !(m.top = top_new()))
+        return cli_complain(args->command, "out of memory");
+    if (trip_init(&m.trip) != TERSE_OK) {
+        top_free(m.top);
+        return cli_complain(args->command, "out of memory");
+    }
+    int code = measure(args, &m);
+    trip_fini(&m.trip);
+    top_free(m.top);
+    return code;
+}
+
+static const struct cli_option options[] = {
+    {"json", NULL,
+     "Print one JSON object per file and a last one, file \"total\": "
+     "{\"file\", "
+     "\"elements\", \"xml\", \"frames\", \"stateless\", \"zlib9\", \"xz\"}, "
+     "each size a pair [c2s, s2c]."},
+    {"top", NULL,
+     "Print which fields the frames' bytes go to, too, and how many bytes are "
+     "in elements that no schema names."},
+    {NULL, NULL, NULL},
+};
+
+const struct cli_command cli_measure = {
+    .name = "measure",
+    .synopsis = "[--json | --top] FILE.jsonl...",
+    .summary = "count the bytes of recorded sessions",
+    .description =
+        "Reads recorded sessions, as terse roundtrip does, and prints for "
+        "each file and in total, by direction, the bytes of:\n"
+        "\n"
+        "  XML      as recorded, stream headers and white space included\n"
+        "  frames   the frames alone, without the framing of a transport\n"
+        "  zlib-9   the XML through one zlib stream per direction and\n"
+        "           connection, level 9, with a sync flush per element\n"
+        "  xz       the XML of a direction and connection at once by xz -9e:\n"
+        "           a limit, since nothing can be read before the end\n"
+        "\n"
+        "A WebSocket's <open/> and <close/> (RFC 7395) count as what they "
+        "are in XML and as Open and Close in frames; white space between "
+        "elements has no frame. \"elements\" counts what is neither header "
+        "nor footer. \"stateless\" is what the frames would take on a "
+        "connection that keeps no state.\n"
+        "\n"
+        "Every frame is decoded and compared; one that does not give the "
+        "same element back is named on standard error, and the command "
+        "fails.",
+    .options = options,
+    .exits = "0  measured, and every frame gives its element back\n"
+             "1  an element has no frame, or does not come back\n"
+             "2  wrong arguments, or a file that cannot be read",
+    .examples = "terse measure tests/corpus/*.jsonl\n"
+                "terse measure --json tests/corpus/*.jsonl | tail -n 1",
+    .takes_files = true,
+    .run = run,
+};
