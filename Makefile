@@ -39,6 +39,10 @@ DEPS = gcc libc6-dev pkg-config \
 DEPS_LINT = clang clang-format cppcheck
 
 MAKEFLAGS += --no-print-directory
+# V=1 prints whole commands instead of one word each.
+V ?=
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$@)')
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := help
@@ -202,7 +206,8 @@ clean: ## remove what was built
 
 $(addsuffix .c,$(GEN_PB)) $(addsuffix .h,$(GEN_PB)) &:
 	@mkdir -p $(O)/gen
-	protoc-c -I/usr/include --c_out=$(O)/gen google/protobuf/descriptor.proto \
+	$(call say,PROTOC)
+	$(Q)protoc-c -I/usr/include --c_out=$(O)/gen google/protobuf/descriptor.proto \
 		google/protobuf/compiler/plugin.proto
 
 # Schemas must come with their vectors as soon as there are any.
@@ -210,26 +215,31 @@ VECTORS = $(if $(wildcard tests/vectors/*.txt),vectors=tests/vectors:)
 
 $(O)/gen/tables.c $(O)/gen/terse.proto &: $(PLUGIN) $(addprefix schemas/,$(SCHEMAS))
 	@mkdir -p $(O)/gen
-	protoc --plugin=protoc-gen-terse=$(PLUGIN) \
+	$(call say,CODEGEN)
+	$(Q)protoc --plugin=protoc-gen-terse=$(PLUGIN) \
 		--terse_out=$(VECTORS)$(O)/gen -Ischemas $(SCHEMAS)
 
 $(O)/gen/terse.pb-c.c $(O)/gen/terse.pb-c.h &: $(O)/gen/terse.proto
-	protoc-c -I$(O)/gen --c_out=$(O)/gen $<
+	$(call say,PROTOC)
+	$(Q)protoc-c -I$(O)/gen --c_out=$(O)/gen $<
 
 # ---- objects, libraries, programs ------------------------------------------
 
 # What protoc-c writes is not held to our warnings.
 $(O)/obj/gen/%.pb-c.o: $(O)/gen/%.pb-c.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
 
 $(O)/obj/gen/tables.o: $(O)/gen/tables.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
 
 $(call objects,$(CODEGEN_C)): | $(addsuffix .h,$(GEN_PB))
 $(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
@@ -239,18 +249,21 @@ $(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
 define archive
 @mkdir -p $(@D)
 @rm -f $@
-$(AR) rcs $@ $^
+$(call say,AR)
+$(Q)$(AR) rcs $@ $^
 endef
 define program
 @mkdir -p $(@D)
-$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+$(call say,LINK)
+$(Q)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group $(LIBS)
 endef
 
 $(PLUGIN): $(call objects,$(CODEGEN_C)) \
 		$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ -lprotobuf-c
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ -lprotobuf-c
 
 $(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o
 	$(archive)
@@ -275,7 +288,8 @@ $(O)/man/terse.1: $(O)/bin/terse
 # Reads what we write with other parsers than ours.
 $(SECOND): $(O)/bin/%: $(O)/obj/tests/second/%.o $(O)/obj/gen/terse.pb-c.o
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ -lprotobuf-c -lxml2 -lexpat -ljansson
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ -lprotobuf-c -lxml2 -lexpat -ljansson
 
 $(O)/bin/terse-agent: $(call objects,$(AGENT_C)) $(LIB_ALL)
 	$(program)
@@ -315,7 +329,8 @@ $(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
 $(UNITS): LIBS += -lcmocka -lexpat
 $(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
 	@mkdir -p $(@D)
-	$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $*.c) -o $@ \
+	$(call say,LINK)
+	$(Q)$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $*.c) -o $@ \
 		$(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 		-Wl,--end-group $(LIBS)
 
