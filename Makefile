@@ -36,7 +36,7 @@ DEPS = gcc libc6-dev pkg-config \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
 	libjansson-dev \
 	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
-DEPS_LINT = clang clang-format cppcheck
+DEPS_LINT = git clang clang-format cppcheck shellcheck
 
 MAKEFLAGS += --no-print-directory
 # V=1 prints whole commands instead of one word each.
@@ -180,7 +180,7 @@ fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 
 .PHONY: fuzz-run
 fuzz-run: $(FUZZERS)
-	@O='$(O)' TIME='$(TIME)' tests/fuzz/run $(FUZZERS)
+	@O='$(O)' TIME='$(TIME)' scripts/fuzz $(FUZZERS)
 
 install: all ## install to DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib \
