@@ -31,7 +31,8 @@ void arena_fini(struct arena *arena) {
 }
 
 void arena_reset(struct arena *arena) {
-    if (!arena->first) return;
+    if (!arena->first)
+        return;
     free_blocks(arena->first->next);
     arena->first->next = NULL;
     arena->first->used = 0;
@@ -41,11 +42,15 @@ void arena_reset(struct arena *arena) {
 
 static struct arena_block *add_block(struct arena *arena, size_t need) {
     size_t cap = arena->current ? arena->current->cap * 2 : FIRST_BLOCK;
-    if (cap > BLOCK_MAX) cap = BLOCK_MAX;
-    if (cap < need) cap = need;
-    if (cap > arena->max || arena->total > arena->max - cap) return NULL;
+    if (cap > BLOCK_MAX)
+        cap = BLOCK_MAX;
+    if (cap < need)
+        cap = need;
+    if (cap > arena->max || arena->total > arena->max - cap)
+        return NULL;
     struct arena_block *block = malloc(sizeof(*block) + cap);
-    if (!block) return NULL;
+    if (!block)
+        return NULL;
     *block = (struct arena_block){.cap = cap};
     if (arena->current)
         arena->current->next = block;
@@ -59,10 +64,12 @@ static struct arena_block *add_block(struct arena *arena, size_t need) {
 static void *take(struct arena *arena, size_t n, size_t align) {
     struct arena_block *block = arena->current;
     size_t at = 0;
-    if (block) at = (block->used + align - 1) / align * align;
+    if (block)
+        at = (block->used + align - 1) / align * align;
     if (!block || at > block->cap || n > block->cap - at) {
         block = add_block(arena, n);
-        if (!block) return NULL;
+        if (!block)
+            return NULL;
         at = 0;
     }
     block->used = at + n;
@@ -77,12 +84,14 @@ char *arena_chars(struct arena *arena, size_t n) { return take(arena, n, 1); }
 
 char *arena_extend(struct arena *arena, char *p, size_t n, size_t more) {
     struct arena_block *block = arena->current;
-    if (p + n == block->data + block->used && more <= block->cap - block->used) {
+    if (p + n == block->data + block->used &&
+        more <= block->cap - block->used) {
         block->used += more;
         return p;
     }
     char *q = arena_chars(arena, 2 * (n + more));
-    if (!q) return NULL;
+    if (!q)
+        return NULL;
     arena->current->used -= n + more; /* room to grow in place next time */
     memcpy(q, p, n);
     return q;

@@ -21,21 +21,26 @@ void terse_buf_reset(struct terse_buf *buf) {
 /* A capacity that holds `need` bytes and keeps growing cheap. */
 static size_t capacity(const struct terse_buf *buf, size_t need) {
     size_t cap = buf->cap < 256 ? 256 : buf->cap;
-    while (cap < need) cap *= 2;
+    while (cap < need)
+        cap *= 2;
     return cap;
 }
 
 enum terse_err buf_room(struct terse_buf *buf, size_t n) {
-    if (n > buf->max || buf->len > buf->max - n) return TERSE_ELIMIT;
-    if (buf->off + buf->len + n <= buf->cap) return TERSE_OK;
+    if (n > buf->max || buf->len > buf->max - n)
+        return TERSE_ELIMIT;
+    if (buf->off + buf->len + n <= buf->cap)
+        return TERSE_OK;
     if (buf->off > 0) {
         memmove(buf->data, buf->data + buf->off, buf->len);
         buf->off = 0;
-        if (buf->len + n <= buf->cap) return TERSE_OK;
+        if (buf->len + n <= buf->cap)
+            return TERSE_OK;
     }
     size_t cap = capacity(buf, buf->len + n);
     uint8_t *data = realloc(buf->data, cap);
-    if (!data) return TERSE_ENOMEM;
+    if (!data)
+        return TERSE_ENOMEM;
     buf->data = data;
     buf->cap = cap;
     return TERSE_OK;
@@ -52,11 +57,14 @@ enum terse_err terse_buf_append(struct terse_buf *buf, const void *p,
 }
 
 enum terse_err buf_room_front(struct terse_buf *buf, size_t n) {
-    if (n > buf->max || buf->len > buf->max - n) return TERSE_ELIMIT;
-    if (buf->off >= n) return TERSE_OK;
+    if (n > buf->max || buf->len > buf->max - n)
+        return TERSE_ELIMIT;
+    if (buf->off >= n)
+        return TERSE_OK;
     size_t cap = capacity(buf, buf->len + n);
     uint8_t *data = malloc(cap);
-    if (!data) return TERSE_ENOMEM;
+    if (!data)
+        return TERSE_ENOMEM;
     if (buf->len > 0)
         memcpy(data + cap - buf->len, buf->data + buf->off, buf->len);
     free(buf->data);

@@ -26,15 +26,29 @@ struct insp {
 static void item_name(const struct sc_field *f, char *to, size_t n) {
     const char *name = f->t->name ? f->t->name : "";
     switch ((enum table_bind)f->t->bind) {
-    case BIND_ATTR: snprintf(to, n, "@%s", name); break;
-    case BIND_TEXT: snprintf(to, n, "text()"); break;
-    case BIND_LEAF_ATTR: snprintf(to, n, "<%s %s=>", name, f->t->attr); break;
-    case BIND_CHOICE: snprintf(to, n, "<…>"); break;
+    case BIND_ATTR:
+        snprintf(to, n, "@%s", name);
+        break;
+    case BIND_TEXT:
+        snprintf(to, n, "text()");
+        break;
+    case BIND_LEAF_ATTR:
+        snprintf(to, n, "<%s %s=>", name, f->t->attr);
+        break;
+    case BIND_CHOICE:
+        snprintf(to, n, "<…>");
+        break;
     case BIND_LEAF:
     case BIND_FLAG:
-    case BIND_CHILD: snprintf(to, n, "<%s>", name); break;
-    case BIND_REST: snprintf(to, n, "rest"); break;
-    case BIND_NONE: to[0] = '\0'; break;
+    case BIND_CHILD:
+        snprintf(to, n, "<%s>", name);
+        break;
+    case BIND_REST:
+        snprintf(to, n, "rest");
+        break;
+    case BIND_NONE:
+        to[0] = '\0';
+        break;
     }
 }
 
@@ -43,7 +57,8 @@ static void print_plain(struct insp *in, struct terse_str s) {
     size_t n = s.n;
     if (n > SHOWN_MAX) {
         n = SHOWN_MAX;
-        while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) n--;
+        while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+            n--;
     }
     if (!text_is_xml(s)) {
         xml_lit(&in->out, "(not text)");
@@ -52,7 +67,8 @@ static void print_plain(struct insp *in, struct terse_str s) {
     xml_lit(&in->out, "\"");
     xml_attr_value(&in->out, (struct terse_str){s.p, n});
     xml_lit(&in->out, "\"");
-    if (n == s.n) return;
+    if (n == s.n)
+        return;
     snprintf(tail, sizeof(tail), "… (%zu)", s.n);
     xml_lit(&in->out, tail);
 }
@@ -64,7 +80,8 @@ static void print_bytes(struct insp *in, uint8_t form, struct terse_str b) {
     size_t n = value_chars_size(form, part.n);
     value_from_bytes(form, part, chars);
     xml_raw(&in->out, (struct terse_str){chars, n});
-    if (part.n < b.n) xml_lit(&in->out, "…");
+    if (part.n < b.n)
+        xml_lit(&in->out, "…");
 }
 
 static void print_number(struct insp *in, const struct sc_field *f,
@@ -72,7 +89,9 @@ static void print_number(struct insp *in, const struct sc_field *f,
     char chars[VALUE_CHARS];
     struct terse_str s;
     if (f->t->form == FORM_NAMED || f->t->form == FORM_WORD) {
-        if (schema_text(in->schema, f->t->values, v, &s))
+        if (f->t->form == FORM_WORD
+                ? schema_word_text(in->schema, v, &s)
+                : schema_text(in->schema, f->t->values, v, &s))
             print_plain(in, s);
         else
             xml_lit(&in->out, "(unknown)");
@@ -89,10 +108,14 @@ static void message(struct insp *in, const struct sc_type *type,
 static const struct sc_type *nested(const struct insp *in,
                                     const struct sc_type *type,
                                     const struct sc_field *f) {
-    if (f->t->bind == BIND_CHILD) return schema_type(in->schema, f->t->type);
-    if (f->t->bind == BIND_REST) return schema_element(in->schema);
-    if (type != schema_element(in->schema)) return NULL;
-    if (f->t->number == ELEMENT_ATTR) return schema_attr(in->schema);
+    if (f->t->bind == BIND_CHILD)
+        return schema_type(in->schema, f->t->type);
+    if (f->t->bind == BIND_REST)
+        return schema_element(in->schema);
+    if (type != schema_element(in->schema))
+        return NULL;
+    if (f->t->number == ELEMENT_ATTR)
+        return schema_attr(in->schema);
     return f->t->number == ELEMENT_CHILD ? type : NULL;
 }
 
@@ -109,7 +132,8 @@ static void field(struct insp *in, const struct sc_type *type,
     xml_lit(&in->out, left);
     if (!inner) {
         size_t n = strlen(left);
-        while (n++ < NAME_COLUMN) xml_lit(&in->out, " ");
+        while (n++ < NAME_COLUMN)
+            xml_lit(&in->out, " ");
         xml_lit(&in->out, " ");
         if (f->wire == WIRE_VARINT && f->t->bind != BIND_FLAG)
             print_number(in, f, w->value);
@@ -119,7 +143,8 @@ static void field(struct insp *in, const struct sc_type *type,
             print_bytes(in, f->t->form, w->bytes);
     }
     xml_lit(&in->out, "\n");
-    if (!inner) return;
+    if (!inner)
+        return;
     in->depth++;
     message(in, inner, w->bytes);
     in->depth--;
@@ -134,7 +159,8 @@ static void message(struct insp *in, const struct sc_type *type,
         const struct sc_field *f = NULL;
         in->bad = in->depth > DEPTH_MAX || !wire_next(&w, &wf) ||
                   !(f = schema_field(type, wf.number)) || f->wire != wf.type;
-        if (!in->bad) field(in, type, f, &wf, (size_t)(w.p - at));
+        if (!in->bad)
+            field(in, type, f, &wf, (size_t)(w.p - at));
     }
 }
 
@@ -143,6 +169,7 @@ enum terse_err terse_inspect(const struct terse_schema *schema,
                              struct terse_buf *out) {
     struct insp in = {.schema = schema, .out = {.buf = out}};
     message(&in, schema_frame(schema), (struct terse_str){frame, n});
-    if (in.out.err != TERSE_OK) return in.out.err;
+    if (in.out.err != TERSE_OK)
+        return in.out.err;
     return in.bad ? TERSE_EFRAME : TERSE_OK;
 }

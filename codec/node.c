@@ -31,15 +31,18 @@ bool terse_node_attr(const struct terse_node *node, const char *ns,
 
 bool terse_node_text(const struct terse_node *node, struct terse_str *out) {
     *out = (struct terse_str){"", 0};
-    if (!node->first) return true;
-    if (node->first != node->last || !node_is_text(node->first)) return false;
+    if (!node->first)
+        return true;
+    if (node->first != node->last || !node_is_text(node->first))
+        return false;
     *out = node->first->text;
     return true;
 }
 
 /* `node` or the first element behind it. */
 static struct terse_node *element_from(struct terse_node *node) {
-    while (node && node_is_text(node)) node = node->next;
+    while (node && node_is_text(node))
+        node = node->next;
     return node;
 }
 

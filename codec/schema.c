@@ -77,14 +77,16 @@ static uint32_t hash_key(uint64_t key) {
 /* The mask of a table that `n` entries fill by half at most. */
 static uint32_t mask_for(uint32_t n) {
     uint32_t size = 16;
-    while (size < n * 2) size *= 2;
+    while (size < n * 2)
+        size *= 2;
     return size - 1;
 }
 
 /* Zeroed memory that lives as long as the schema. */
 static void *take(struct terse_schema *s, size_t n, size_t size) {
     void *p = arena_alloc(&s->arena, n * size + 1);
-    if (p) memset(p, 0, n * size + 1);
+    if (p)
+        memset(p, 0, n * size + 1);
     return p;
 }
 
@@ -95,8 +97,8 @@ static uint32_t qname_slot(const struct terse_schema *s, struct terse_str ns,
     uint32_t i = hash_bytes(hash_bytes(HASH_START, ns), name) & s->qname_mask;
     for (;; i = (i + 1) & s->qname_mask) {
         uint16_t q = s->qname_slots[i];
-        if (q == 0 || (str_eq(s->qnames[q].name, name) &&
-                       str_eq(s->qnames[q].ns, ns)))
+        if (q == 0 ||
+            (str_eq(s->qnames[q].name, name) && str_eq(s->qnames[q].ns, ns)))
             return i;
     }
 }
@@ -131,7 +133,8 @@ static uint32_t count_names(const struct tables *t) {
 
 static bool make_qnames(struct terse_schema *s) {
     uint32_t n = count_names(s->t);
-    if (n >= UINT16_MAX) return false;
+    if (n >= UINT16_MAX)
+        return false;
     s->qname_mask = mask_for(n + 1);
     s->qnames = take(s, n + 1, sizeof(*s->qnames));
     s->qname_slots = take(s, s->qname_mask + 1, sizeof(*s->qname_slots));
@@ -140,7 +143,8 @@ static bool make_qnames(struct terse_schema *s) {
     return s->qnames && s->qname_slots && s->rows;
 }
 
-/* ---- ways ----------------------------------------------------------------- */
+/* ---- ways -----------------------------------------------------------------
+ */
 
 static uint64_t way_key(const struct terse_schema *s,
                         const struct sc_type *type, enum sc_item item,
@@ -152,11 +156,9 @@ static uint64_t way_key(const struct terse_schema *s,
 /* Typed forms first, since they are smaller where they fit; plain characters
  * next, messages last, since they always fit. */
 static uint32_t way_rank(const struct sc_field *f) {
-    uint32_t group = f->t->bind == BIND_CHILD    ? 2
-                     : f->t->form == FORM_PLAIN &&
-                             f->t->bind != BIND_FLAG
-                         ? 1
-                         : 0;
+    uint32_t group = f->t->bind == BIND_CHILD                              ? 2
+                     : f->t->form == FORM_PLAIN && f->t->bind != BIND_FLAG ? 1
+                                                                           : 0;
     return group << 29 | f->t->number;
 }
 
@@ -174,7 +176,9 @@ static void add_field_ways(struct terse_schema *s, const struct sc_type *type,
                            struct sc_field *f) {
     const struct table_enum *e = &s->t->enums[f->t->values];
     switch ((enum table_bind)f->t->bind) {
-    case BIND_TEXT: add_way(s, type, ITEM_TEXT, 0, f, 0); break;
+    case BIND_TEXT:
+        add_way(s, type, ITEM_TEXT, 0, f, 0);
+        break;
     case BIND_ATTR:
         add_way(s, type, ITEM_ATTR, add_qname(s, f->ns, f->name), f, 0);
         break;
@@ -194,13 +198,15 @@ static void add_field_ways(struct terse_schema *s, const struct sc_type *type,
         }
         break;
     case BIND_NONE:
-    case BIND_REST: break;
+    case BIND_REST:
+        break;
     }
 }
 
 static int by_key_and_rank(const void *a, const void *b) {
     const struct way_row *x = a, *y = b;
-    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
@@ -220,7 +226,8 @@ static bool make_ways(struct terse_schema *s) {
     s->way_mask = mask_for(s->n_rows);
     s->way_slots = take(s, s->way_mask + 1, sizeof(*s->way_slots));
     s->ways = take(s, s->n_rows, sizeof(*s->ways));
-    if (!s->way_slots || !s->ways) return false;
+    if (!s->way_slots || !s->ways)
+        return false;
     for (uint32_t i = 0; i < s->n_rows; i++) {
         struct way_slot *slot = way_slot(s, s->rows[i].key);
         s->ways[i] = s->rows[i].way;
@@ -242,7 +249,8 @@ struct sc_ways schema_ways(const struct terse_schema *s,
 /* Field and enum numbers index arrays; the generator keeps them below. */
 enum { NUMBER_MAX = UINT16_MAX };
 
-/* ---- enums ---------------------------------------------------------------- */
+/* ---- enums ----------------------------------------------------------------
+ */
 
 static struct value_slot *value_slot(const struct terse_schema *s,
                                      uint16_t values, struct terse_str text) {
@@ -258,12 +266,15 @@ static struct value_slot *value_slot(const struct terse_schema *s,
 static bool make_enum(struct terse_schema *s, uint16_t index) {
     const struct table_enum *e = &s->t->enums[index];
     struct sc_enum *out = &s->enums[index];
-    if (e->n_values == 0) return true;
+    if (e->n_values == 0)
+        return true;
     out->max_number = e->values[e->n_values - 1].number;
-    if (out->max_number > NUMBER_MAX) return false;
-    out->by_number = take(s, (size_t)out->max_number + 1,
-                          sizeof(*out->by_number));
-    if (!out->by_number) return false;
+    if (out->max_number > NUMBER_MAX)
+        return false;
+    out->by_number =
+        take(s, (size_t)out->max_number + 1, sizeof(*out->by_number));
+    if (!out->by_number)
+        return false;
     for (uint16_t i = 0; i < e->n_values; i++) {
         struct terse_str text = str_of(e->values[i].text);
         struct value_slot *slot = value_slot(s, index, text);
@@ -276,13 +287,16 @@ static bool make_enum(struct terse_schema *s, uint16_t index) {
 
 static bool make_enums(struct terse_schema *s) {
     uint32_t n = 0;
-    for (uint16_t i = 0; i < s->t->n_enums; i++) n += s->t->enums[i].n_values;
+    for (uint16_t i = 0; i < s->t->n_enums; i++)
+        n += s->t->enums[i].n_values;
     s->value_mask = mask_for(n);
     s->value_slots = take(s, s->value_mask + 1, sizeof(*s->value_slots));
     s->enums = take(s, s->t->n_enums, sizeof(*s->enums));
-    if (!s->value_slots || !s->enums) return false;
+    if (!s->value_slots || !s->enums)
+        return false;
     for (uint16_t i = 0; i < s->t->n_enums; i++)
-        if (!make_enum(s, i)) return false;
+        if (!make_enum(s, i))
+            return false;
     return true;
 }
 
@@ -293,10 +307,11 @@ bool schema_value(const struct terse_schema *s, uint16_t values,
     return slot->values != 0;
 }
 
-bool schema_text(const struct terse_schema *s, uint16_t values,
-                 uint64_t number, struct terse_str *out) {
+bool schema_text(const struct terse_schema *s, uint16_t values, uint64_t number,
+                 struct terse_str *out) {
     const struct sc_enum *e = &s->enums[values];
-    if (!e->by_number || number > e->max_number) return false;
+    if (!e->by_number || number > e->max_number)
+        return false;
     *out = e->by_number[number];
     return out->p != NULL;
 }
@@ -311,7 +326,8 @@ bool schema_word_text(const struct terse_schema *s, uint64_t number,
     return schema_text(s, s->t->word, number, out);
 }
 
-/* ---- types ---------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------
+ */
 
 static struct terse_str str_or_none(const char *s) {
     return s ? str_of(s) : (struct terse_str){NULL, 0};
@@ -336,7 +352,8 @@ static void make_field(struct sc_field *out, const struct table_field *t,
 static bool make_type(struct terse_schema *s, uint16_t index) {
     const struct table_type *t = &s->t->types[index];
     struct sc_type *type = &s->types[index];
-    if (t->n_fields > SC_FIELDS_MAX) return false;
+    if (t->n_fields > SC_FIELDS_MAX)
+        return false;
     if (t->n_fields && t->fields[t->n_fields - 1].number > NUMBER_MAX)
         return false;
     *type = (struct sc_type){
@@ -349,20 +366,24 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
     };
     type->by_number =
         take(s, (size_t)type->max_number + 1, sizeof(*type->by_number));
-    if (!type->fields || !type->by_number) return false;
+    if (!type->fields || !type->by_number)
+        return false;
     for (uint16_t i = 0; i < t->n_fields; i++) {
         make_field(&type->fields[i], &t->fields[i], i);
         type->by_number[t->fields[i].number] = (uint16_t)(i + 1);
-        if (t->fields[i].bind == BIND_REST) type->rest = &type->fields[i];
+        if (t->fields[i].bind == BIND_REST)
+            type->rest = &type->fields[i];
     }
     return true;
 }
 
 static bool make_types(struct terse_schema *s) {
     s->types = take(s, s->t->n_types, sizeof(*s->types));
-    if (!s->types) return false;
+    if (!s->types)
+        return false;
     for (uint16_t i = 0; i < s->t->n_types; i++)
-        if (!make_type(s, i)) return false;
+        if (!make_type(s, i))
+            return false;
     return true;
 }
 
@@ -395,13 +416,15 @@ const struct xml_names *schema_names(const struct terse_schema *s) {
     return s->names;
 }
 
-/* ---- the whole ------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------
+ */
 
 enum { SCHEMA_BYTES_MAX = 64 * 1024 * 1024 }; /* our own tables: no peer's */
 
 enum terse_err terse_schema_new(struct terse_schema **out) {
     struct terse_schema *s = calloc(1, sizeof(*s));
-    if (!s) return TERSE_ENOMEM;
+    if (!s)
+        return TERSE_ENOMEM;
     arena_init(&s->arena, SCHEMA_BYTES_MAX);
     s->t = &terse_tables;
     if (!make_types(s) || !make_enums(s) || !make_qnames(s) || !make_ways(s) ||
@@ -414,7 +437,8 @@ enum terse_err terse_schema_new(struct terse_schema **out) {
 }
 
 void terse_schema_free(struct terse_schema *s) {
-    if (!s) return;
+    if (!s)
+        return;
     xml_names_free(s->names);
     arena_fini(&s->arena);
     free(s);

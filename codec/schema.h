@@ -95,7 +95,8 @@ struct sc_ways schema_ways(const struct terse_schema *schema,
 /* The field of this number, or NULL. */
 static inline const struct sc_field *schema_field(const struct sc_type *type,
                                                   uint32_t number) {
-    if (number > type->max_number || type->by_number[number] == 0) return NULL;
+    if (number > type->max_number || type->by_number[number] == 0)
+        return NULL;
     return &type->fields[type->by_number[number] - 1];
 }
 

@@ -51,18 +51,18 @@ enum table_flag {
 };
 
 struct table_field {
-    const char *proto;    /* name in the schema, for errors and `inspect` */
-    const char *name;     /* local name of the attribute or child, or NULL */
-    const char *ns;       /* its namespace; "" is none; NULL where no name.
-                             A CHOICE has ns, and no name. */
-    const char *attr;     /* LEAF_ATTR: the attribute (in no namespace) */
-    uint32_t number;      /* Protobuf field number */
-    uint16_t type;        /* CHILD, REST: index into table_types */
-    uint16_t values;      /* NAMED, CHOICE: index into table_enums */
-    uint16_t since;       /* schema revision that brought it */
-    uint8_t bind;         /* enum table_bind */
-    uint8_t form;         /* enum table_form; of CHOICE: FORM_NAMED */
-    uint8_t flags;        /* enum table_flag */
+    const char *proto; /* name in the schema, for errors and `inspect` */
+    const char *name;  /* local name of the attribute or child, or NULL */
+    const char *ns;    /* its namespace; "" is none; NULL where no name.
+                          A CHOICE has ns, and no name. */
+    const char *attr;  /* LEAF_ATTR: the attribute (in no namespace) */
+    uint32_t number;   /* Protobuf field number */
+    uint16_t type;     /* CHILD, REST: index into table_types */
+    uint16_t values;   /* NAMED, CHOICE: index into table_enums */
+    uint16_t since;    /* schema revision that brought it */
+    uint8_t bind;      /* enum table_bind */
+    uint8_t form;      /* enum table_form; of CHOICE: FORM_NAMED */
+    uint8_t flags;     /* enum table_flag */
 };
 
 struct table_type {

@@ -34,14 +34,14 @@
 
 enum terse_err {
     TERSE_OK = 0,
-    TERSE_ENOMEM,     /* no memory; the object stays usable for free/restart */
-    TERSE_EXML,       /* XML that is not well-formed */
+    TERSE_ENOMEM,      /* no memory; the object stays usable for free/restart */
+    TERSE_EXML,        /* XML that is not well-formed */
     TERSE_ERESTRICTED, /* comment, PI, DTD or entity: RFC 6120 section 11.1 */
-    TERSE_ENAMESPACE, /* an undeclared or wrong namespace */
-    TERSE_EENCODING,  /* not UTF-8: RFC 6120 section 11.6 */
-    TERSE_ESTREAM,    /* not an XMPP stream, or not at this point of one */
-    TERSE_ELIMIT,     /* over one of terse_limits; the text names it */
-    TERSE_EFRAME,     /* bytes that are no frame, or stand for no XML */
+    TERSE_ENAMESPACE,  /* an undeclared or wrong namespace */
+    TERSE_EENCODING,   /* not UTF-8: RFC 6120 section 11.6 */
+    TERSE_ESTREAM,     /* not an XMPP stream, or not at this point of one */
+    TERSE_ELIMIT,      /* over one of terse_limits; the text names it */
+    TERSE_EFRAME,      /* bytes that are no frame, or stand for no XML */
 };
 
 /* The first error of a translation. `text` is a whole sentence for a log or a
@@ -164,8 +164,8 @@ void terse_reader_free(struct terse_reader *reader);
 /* Feeds the next n bytes, split at any point. After an error every further
  * call returns that error, until a restart. Bytes after the footer are
  * TERSE_ESTREAM, but for white space. */
-TERSE_NODISCARD enum terse_err
-terse_reader_feed(struct terse_reader *reader, const char *p, size_t n);
+TERSE_NODISCARD enum terse_err terse_reader_feed(struct terse_reader *reader,
+                                                 const char *p, size_t n);
 
 /* From the next byte on, a new stream header is expected (RFC 6120 sections
  * 5.4.3.3 and 6.4.6: after <proceed/> and after SASL <success/>). */
@@ -175,18 +175,21 @@ void terse_reader_restart(struct terse_reader *reader);
  * the reader is freed or restarted. */
 const struct terse_error *terse_reader_error(const struct terse_reader *reader);
 
-/* ---- XML to frame --------------------------------------------------------- */
+/* ---- XML to frame ---------------------------------------------------------
+ */
 
 /* Writes the frame of `event` into out (emptied first). node: as the reader's
  * callback got it, NULL for TERSE_CLOSE. On an error out is empty and *error,
  * if not NULL, says what. */
-TERSE_NODISCARD enum terse_err
-terse_encode(const struct terse_schema *schema,
-             const struct terse_limits *limits, enum terse_event event,
-             const struct terse_node *node, struct terse_buf *out,
-             struct terse_error *error);
+TERSE_NODISCARD enum terse_err terse_encode(const struct terse_schema *schema,
+                                            const struct terse_limits *limits,
+                                            enum terse_event event,
+                                            const struct terse_node *node,
+                                            struct terse_buf *out,
+                                            struct terse_error *error);
 
-/* ---- frame to XML --------------------------------------------------------- */
+/* ---- frame to XML ---------------------------------------------------------
+ */
 
 /* Where the XML will stand. */
 enum terse_place {
@@ -199,11 +202,12 @@ enum terse_place {
 /* Appends the XML of one frame to out: for an Open frame the header with its
  * XML declaration, for a Close frame the footer (nothing if STANDALONE).
  * On an error out is as it was and *error, if not NULL, says what. */
-TERSE_NODISCARD enum terse_err
-terse_decode(const struct terse_schema *schema,
-             const struct terse_limits *limits, const void *frame, size_t n,
-             enum terse_place place, struct terse_buf *out,
-             struct terse_error *error);
+TERSE_NODISCARD enum terse_err terse_decode(const struct terse_schema *schema,
+                                            const struct terse_limits *limits,
+                                            const void *frame, size_t n,
+                                            enum terse_place place,
+                                            struct terse_buf *out,
+                                            struct terse_error *error);
 
 /* What a frame holds, without decoding it. */
 struct terse_frame_info {
@@ -226,7 +230,8 @@ terse_frame_attr(const struct terse_schema *schema, const void *frame, size_t n,
                  bool *found);
 
 /* Prints a frame as a tree for people, one field per line: field, XML item,
- * value, bytes. TERSE_EFRAME where it cannot go on; what came before is there. */
+ * value, bytes. TERSE_EFRAME where it cannot go on; what came before is there.
+ */
 TERSE_NODISCARD enum terse_err terse_inspect(const struct terse_schema *schema,
                                              const void *frame, size_t n,
                                              struct terse_buf *out);

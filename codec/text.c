@@ -11,10 +11,12 @@ static size_t utf8_next(const uint8_t *p, size_t n, uint32_t *out) {
                  : p[0] < 0xf0 ? 3
                  : p[0] < 0xf8 ? 4
                                : 0;
-    if (len == 0 || len > n) return 0;
+    if (len == 0 || len > n)
+        return 0;
     uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
     for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
         c = c << 6 | (p[i] & 0x3f);
     }
     if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
@@ -32,8 +34,10 @@ bool text_is_xml(struct terse_str s) {
         }
         uint32_t c;
         size_t len = utf8_next(p + i, s.n - i, &c);
-        if (len == 0 || c == 0xfffe || c == 0xffff) return false;
-        if (c < 0x20 && c != '\t' && c != '\n' && c != '\r') return false;
+        if (len == 0 || c == 0xfffe || c == 0xffff)
+            return false;
+        if (c < 0x20 && c != '\t' && c != '\n' && c != '\r')
+            return false;
         i += len;
     }
     return true;
@@ -45,11 +49,10 @@ struct range {
 
 /* XML 1.0 (fifth edition) production 4, NameStartChar without ':'. */
 static const struct range name_start[] = {
-    {'A', 'Z'},         {'_', '_'},         {'a', 'z'},
-    {0xc0, 0xd6},       {0xd8, 0xf6},       {0xf8, 0x2ff},
-    {0x370, 0x37d},     {0x37f, 0x1fff},    {0x200c, 0x200d},
-    {0x2070, 0x218f},   {0x2c00, 0x2fef},   {0x3001, 0xd7ff},
-    {0xf900, 0xfdcf},   {0xfdf0, 0xfffd},   {0x10000, 0xeffff},
+    {'A', 'Z'},       {'_', '_'},       {'a', 'z'},         {0xc0, 0xd6},
+    {0xd8, 0xf6},     {0xf8, 0x2ff},    {0x370, 0x37d},     {0x37f, 0x1fff},
+    {0x200c, 0x200d}, {0x2070, 0x218f}, {0x2c00, 0x2fef},   {0x3001, 0xd7ff},
+    {0xf900, 0xfdcf}, {0xfdf0, 0xfffd}, {0x10000, 0xeffff},
 };
 
 /* Production 4a, what NameChar adds. */
@@ -59,7 +62,8 @@ static const struct range name_more[] = {
 
 static bool in_ranges(uint32_t c, const struct range *ranges, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (c >= ranges[i].first && c <= ranges[i].last) return true;
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
     return false;
 }
 
@@ -68,7 +72,8 @@ bool text_is_ncname(struct terse_str s) {
     for (size_t i = 0; i < s.n;) {
         uint32_t c;
         size_t len = utf8_next(p + i, s.n - i, &c);
-        if (len == 0) return false;
+        if (len == 0)
+            return false;
         if (!in_ranges(c, name_start,
                        sizeof(name_start) / sizeof(name_start[0])) &&
             (i == 0 || !in_ranges(c, name_more,
@@ -81,6 +86,7 @@ bool text_is_ncname(struct terse_str s) {
 
 bool text_is_namespace(struct terse_str s) {
     for (size_t i = 0; i < s.n; i++)
-        if ((uint8_t)s.p[i] <= 0x20) return false;
+        if ((uint8_t)s.p[i] <= 0x20)
+            return false;
     return text_is_xml(s);
 }

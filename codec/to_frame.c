@@ -22,13 +22,16 @@ struct enc {
     enum terse_err err; /* the first one; writing does nothing after it */
 };
 
-/* ---- writing from the end -------------------------------------------------- */
+/* ---- writing from the end --------------------------------------------------
+ */
 
 /* n bytes in front of what is written, to be filled by the caller; NULL on an
  * error. */
 static uint8_t *reserve(struct enc *e, size_t n) {
-    if (e->err == TERSE_OK) e->err = buf_room_front(e->out, n);
-    if (e->err != TERSE_OK) return NULL;
+    if (e->err == TERSE_OK)
+        e->err = buf_room_front(e->out, n);
+    if (e->err != TERSE_OK)
+        return NULL;
     e->out->off -= n;
     e->out->len += n;
     return e->out->data + e->out->off;
@@ -36,13 +39,15 @@ static uint8_t *reserve(struct enc *e, size_t n) {
 
 static void put_bytes(struct enc *e, struct terse_str s) {
     uint8_t *p = reserve(e, s.n);
-    if (p && s.n > 0) memcpy(p, s.p, s.n);
+    if (p && s.n > 0)
+        memcpy(p, s.p, s.n);
 }
 
 static void put_varint(struct enc *e, uint64_t v) {
     uint8_t bytes[10];
     size_t n = 0;
-    for (; v >= 0x80; v >>= 7) bytes[n++] = (uint8_t)(v | 0x80);
+    for (; v >= 0x80; v >>= 7)
+        bytes[n++] = (uint8_t)(v | 0x80);
     bytes[n++] = (uint8_t)v;
     put_bytes(e, (struct terse_str){(const char *)bytes, n});
 }
@@ -70,14 +75,17 @@ static void put_header(struct enc *e, uint32_t number, size_t end) {
     put_tag(e, number, WIRE_BYTES);
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------
+ */
 
 static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
                         struct terse_str s) {
     size_t n = value_bytes_size(form, s);
-    if (n == 0) return false;
+    if (n == 0)
+        return false;
     uint8_t *p = reserve(e, n);
-    if (!p) return true; /* e->err tells */
+    if (!p)
+        return true; /* e->err tells */
     if (!value_to_bytes(form, s, p)) {
         e->out->off += n; /* as if it had not been tried */
         e->out->len -= n;
@@ -88,6 +96,15 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
     return true;
 }
 
+/* Writes s as a word of the dictionary; false if it is none. */
+static bool put_word(struct enc *e, uint32_t number, struct terse_str s) {
+    uint32_t word;
+    if (!schema_word(e->schema, s, &word))
+        return false;
+    put_varint_field(e, number, word);
+    return true;
+}
+
 /* Writes s in the form of a field; false if it does not fit and nothing was
  * written. */
 static bool put_value(struct enc *e, uint32_t number, uint8_t form,
@@ -95,17 +112,23 @@ static bool put_value(struct enc *e, uint32_t number, uint8_t form,
     uint64_t v;
     uint32_t known;
     switch ((enum table_form)form) {
-    case FORM_PLAIN: put_bytes_field(e, number, s); return true;
+    case FORM_PLAIN:
+        put_bytes_field(e, number, s);
+        return true;
     case FORM_UUID:
     case FORM_HEX:
-    case FORM_BASE64: return put_decoded(e, number, form, s);
+    case FORM_BASE64:
+        return put_decoded(e, number, form, s);
     case FORM_WORD:
+        return put_word(e, number, s);
     case FORM_NAMED:
-        if (!schema_value(e->schema, values, s, &known)) return false;
+        if (!schema_value(e->schema, values, s, &known))
+            return false;
         put_varint_field(e, number, known);
         return true;
     default:
-        if (!value_to_varint(form, flags, s, &v)) return false;
+        if (!value_to_varint(form, flags, s, &v))
+            return false;
         put_varint_field(e, number, v);
         return true;
     }
@@ -116,15 +139,8 @@ static bool put_field_value(struct enc *e, const struct sc_field *f,
     return put_value(e, f->t->number, f->t->form, f->t->flags, f->t->values, s);
 }
 
-/* Writes s as a word of the dictionary; false if it is none. */
-static bool put_word(struct enc *e, uint32_t number, struct terse_str s) {
-    uint32_t word;
-    if (!schema_word(e->schema, s, &word)) return false;
-    put_varint_field(e, number, word);
-    return true;
-}
-
-/* ---- generic elements -------------------------------------------------------- */
+/* ---- generic elements
+ * -------------------------------------------------------- */
 
 static void put_element(struct enc *e, const struct terse_node *node);
 
@@ -170,7 +186,8 @@ static void put_generic(struct enc *e, const struct terse_node *node) {
         else
             put_child(e, c);
     }
-    for (uint32_t i = node->n_attrs; i-- > 0;) put_attr(e, &node->attrs[i]);
+    for (uint32_t i = node->n_attrs; i-- > 0;)
+        put_attr(e, &node->attrs[i]);
     if (!str_eq(node->ns, ns_around(node)) &&
         !put_word(e, ELEMENT_NS_WORD, node->ns))
         put_bytes_field(e, ELEMENT_NS, node->ns);
@@ -178,12 +195,15 @@ static void put_generic(struct enc *e, const struct terse_node *node) {
         put_bytes_field(e, ELEMENT_NAME, node->name);
 }
 
-/* ---- typed elements ---------------------------------------------------------- */
+/* ---- typed elements
+ * ---------------------------------------------------------- */
 
 static bool take(sc_used used, const struct sc_field *f) {
     uint64_t bit = UINT64_C(1) << (f->index % 64);
-    if (f->t->flags & TABLE_REPEATED) return true;
-    if (used[f->index / 64] & bit) return false;
+    if (f->t->flags & TABLE_REPEATED)
+        return true;
+    if (used[f->index / 64] & bit)
+        return false;
     used[f->index / 64] |= bit;
     return true;
 }
@@ -204,11 +224,13 @@ static bool put_way(struct enc *e, const struct sc_way *way,
     size_t end = e->out->len;
     switch ((enum table_bind)f->t->bind) {
     case BIND_FLAG:
-        if (node->n_attrs > 0 || node->first) return false;
+        if (node->n_attrs > 0 || node->first)
+            return false;
         put_varint_field(e, f->t->number, 1);
         return true;
     case BIND_CHOICE:
-        if (node->n_attrs > 0 || node->first) return false;
+        if (node->n_attrs > 0 || node->first)
+            return false;
         put_varint_field(e, f->t->number, way->value);
         return true;
     case BIND_LEAF:
@@ -222,19 +244,22 @@ static bool put_way(struct enc *e, const struct sc_way *way,
         put_content(e, schema_type(e->schema, f->t->type), node);
         put_header(e, f->t->number, end);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
 static bool put_known(struct enc *e, const struct sc_type *type, sc_used used,
                       const struct terse_node *node) {
-    if (node->qname == 0) return false;
-    struct sc_ways ways =
-        schema_ways(e->schema, type, ITEM_CHILD, node->qname);
+    if (node->qname == 0)
+        return false;
+    struct sc_ways ways = schema_ways(e->schema, type, ITEM_CHILD, node->qname);
     for (uint16_t i = 0; i < ways.n; i++) {
         const struct sc_field *f = ways.ways[i].field;
-        if (!take(used, f)) continue;
-        if (put_way(e, &ways.ways[i], node)) return true;
+        if (!take(used, f))
+            continue;
+        if (put_way(e, &ways.ways[i], node))
+            return true;
         give_back(used, f);
     }
     return false;
@@ -253,8 +278,10 @@ static bool put_known_value(struct enc *e, const struct sc_type *type,
     struct sc_ways ways = schema_ways(e->schema, type, item, qname);
     for (uint16_t i = 0; i < ways.n; i++) {
         const struct sc_field *f = ways.ways[i].field;
-        if (!take(used, f)) continue;
-        if (put_field_value(e, f, value)) return true;
+        if (!take(used, f))
+            continue;
+        if (put_field_value(e, f, value))
+            return true;
         give_back(used, f);
     }
     return false;
@@ -266,10 +293,12 @@ static void put_item(struct enc *e, const struct sc_type *type, sc_used used,
                      const struct terse_node *node) {
     size_t end = e->out->len;
     if (node_is_text(node)) {
-        if (put_known_value(e, type, used, ITEM_TEXT, 0, node->text)) return;
+        if (put_known_value(e, type, used, ITEM_TEXT, 0, node->text))
+            return;
         put_text(e, node->text);
     } else {
-        if (put_known(e, type, used, node)) return;
+        if (put_known(e, type, used, node))
+            return;
         put_element(e, node);
     }
     put_header(e, type->rest->t->number, end);
@@ -282,8 +311,8 @@ static void put_content(struct enc *e, const struct sc_type *type,
         put_item(e, type, used, c);
     for (uint32_t i = node->n_attrs; i-- > 0;) {
         const struct node_attr *attr = &node->attrs[i];
-        if (attr->qname && put_known_value(e, type, used, ITEM_ATTR,
-                                           attr->qname, attr->value))
+        if (attr->qname &&
+            put_known_value(e, type, used, ITEM_ATTR, attr->qname, attr->value))
             continue;
         size_t end = e->out->len;
         put_attr(e, attr);
@@ -291,7 +320,8 @@ static void put_content(struct enc *e, const struct sc_type *type,
     }
 }
 
-/* ---- the frame --------------------------------------------------------------- */
+/* ---- the frame
+ * --------------------------------------------------------------- */
 
 enum { FRAME_CLOSE = 14 }; /* of terse.Frame: a message without a field */
 
@@ -303,27 +333,31 @@ enum terse_err terse_encode(const struct terse_schema *schema,
     struct enc e = {.schema = schema, .out = out};
     sc_used used = {0};
     size_t max = out->max;
-    if (error) *error = (struct terse_error){0};
+    if (error)
+        *error = (struct terse_error){0};
     if (event == TERSE_ELEMENT &&
         terse_node_is(node, TERSE_NS_STREAM, "stream")) {
         terse_buf_reset(out);
         return err_set(error, TERSE_ESTREAM, 0,
                        "a stream header inside the stream");
     }
-    if (limits->frame_bytes < max) out->max = limits->frame_bytes;
+    if (limits->frame_bytes < max)
+        out->max = limits->frame_bytes;
     buf_to_end(out);
     if (event == TERSE_CLOSE)
         put_header(&e, FRAME_CLOSE, 0);
     else
         put_item(&e, schema_frame(schema), used, node);
     out->max = max;
-    if (e.err == TERSE_OK) return TERSE_OK;
+    if (e.err == TERSE_OK)
+        return TERSE_OK;
     terse_buf_reset(out);
     if (e.err == TERSE_ELIMIT)
         err_set(error, e.err, 0, "more than %u bytes in one frame",
                 (unsigned)limits->frame_bytes);
     else
         err_set(error, e.err, 0, "out of memory for one frame");
-    if (node) err_path(error, node->name);
+    if (node)
+        err_path(error, node->name);
     return e.err;
 }

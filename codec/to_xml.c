@@ -47,11 +47,13 @@ struct elem {
     bool open;             /* its start tag has no '>' yet */
 };
 
-/* ---- errors ---------------------------------------------------------------- */
+/* ---- errors ----------------------------------------------------------------
+ */
 
 static bool bad_at(struct dec *d, enum terse_err code, const void *at,
                    const char *what) {
-    if (d->err != TERSE_OK) return false;
+    if (d->err != TERSE_OK)
+        return false;
     size_t offset = at ? (size_t)((const uint8_t *)at - d->start) : 0;
     d->err = err_set(d->error, code, offset, "%s", what);
     return false;
@@ -63,7 +65,8 @@ static bool bad(struct dec *d, const void *at, const char *what) {
 
 static bool over(struct dec *d, const void *at, const char *what,
                  uint32_t limit) {
-    if (d->err != TERSE_OK) return false;
+    if (d->err != TERSE_OK)
+        return false;
     size_t offset = at ? (size_t)((const uint8_t *)at - d->start) : 0;
     d->err = err_set(d->error, TERSE_ELIMIT, offset, "more than %u %s",
                      (unsigned)limit, what);
@@ -72,13 +75,15 @@ static bool over(struct dec *d, const void *at, const char *what,
 
 /* Whether all was written so far. */
 static bool wrote(struct dec *d) {
-    if (d->out.err == TERSE_OK) return d->err == TERSE_OK;
+    if (d->out.err == TERSE_OK)
+        return d->err == TERSE_OK;
     if (d->out.err == TERSE_ELIMIT)
         return over(d, NULL, "bytes in one element", d->limits->stanza_bytes);
     return bad_at(d, TERSE_ENOMEM, NULL, "out of memory for one element");
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------
+ */
 
 /* A value as characters: borrowed, or in its own scratch space. */
 struct chars {
@@ -102,7 +107,8 @@ static bool check_text(struct dec *d, struct terse_str s) {
 static bool bytes_chars(struct dec *d, uint8_t form, struct terse_str bytes,
                         struct chars *out) {
     size_t n = value_chars_size(form, bytes.n);
-    if (n == 0) return bad(d, bytes.p, "a value of the wrong length");
+    if (n == 0)
+        return bad(d, bytes.p, "a value of the wrong length");
     if (n > d->limits->text_bytes)
         return over(d, bytes.p, "bytes in one text", d->limits->text_bytes);
     out->bytes = bytes;
@@ -116,13 +122,20 @@ static bool read_value(struct dec *d, const struct wire_field *w,
                        uint16_t values, struct chars *out) {
     out->form = FORM_PLAIN;
     switch ((enum table_form)form) {
-    case FORM_PLAIN: out->s = w->bytes; return check_text(d, out->s);
+    case FORM_PLAIN:
+        out->s = w->bytes;
+        return check_text(d, out->s);
     case FORM_UUID:
     case FORM_HEX:
-    case FORM_BASE64: return bytes_chars(d, form, w->bytes, out);
+    case FORM_BASE64:
+        return bytes_chars(d, form, w->bytes, out);
     case FORM_WORD:
+        if (schema_word_text(d->schema, w->value, &out->s))
+            return true;
+        return bad(d, at, "a word that is not in the dictionary");
     case FORM_NAMED:
-        if (schema_text(d->schema, values, w->value, &out->s)) return true;
+        if (schema_text(d->schema, values, w->value, &out->s))
+            return true;
         return bad(d, at, "a number that stands for nothing");
     default:
         out->s.p = out->scratch;
@@ -155,11 +168,13 @@ static void write_chars(struct dec *d, const struct chars *c,
         size_t n = c->bytes.n - i < PIECE ? c->bytes.n - i : PIECE;
         struct terse_str part = {c->bytes.p + i, n};
         value_from_bytes(c->form, part, piece);
-        xml_raw(&d->out, (struct terse_str){piece, value_chars_size(c->form, n)});
+        xml_raw(&d->out,
+                (struct terse_str){piece, value_chars_size(c->form, n)});
     }
 }
 
-/* ---- tags ------------------------------------------------------------------ */
+/* ---- tags ------------------------------------------------------------------
+ */
 
 /* The prefix that an element of this namespace is written with, or NULL. In a
  * stream the header has declared "stream". */
@@ -184,7 +199,8 @@ static bool enter(struct dec *d, const void *at) {
 static void start_tag(struct dec *d, struct elem *el) {
     const char *prefix = prefix_of(d, el->ns);
     xml_lit(&d->out, "<");
-    if (prefix) xml_lit(&d->out, prefix);
+    if (prefix)
+        xml_lit(&d->out, prefix);
     xml_raw(&d->out, el->name);
     if (prefix) {
         if (d->place == TERSE_STANDALONE && prefix[0] == 's')
@@ -199,7 +215,8 @@ static void start_tag(struct dec *d, struct elem *el) {
 }
 
 static void in_content(struct dec *d, struct elem *el) {
-    if (el->open) xml_lit(&d->out, ">");
+    if (el->open)
+        xml_lit(&d->out, ">");
     el->open = false;
 }
 
@@ -209,7 +226,8 @@ static void end_tag(struct dec *d, struct elem *el) {
         xml_lit(&d->out, "/>");
     } else {
         xml_lit(&d->out, "</");
-        if (prefix) xml_lit(&d->out, prefix);
+        if (prefix)
+            xml_lit(&d->out, prefix);
         xml_raw(&d->out, el->name);
         xml_lit(&d->out, ">");
     }
@@ -220,7 +238,8 @@ static bool check_name(struct dec *d, struct terse_str name,
                        struct terse_str ns, const void *at) {
     if (name.n > d->limits->name_bytes || ns.n > d->limits->name_bytes)
         return over(d, at, "bytes in one name", d->limits->name_bytes);
-    if (!text_is_ncname(name)) return bad(d, at, "a name that is no NCName");
+    if (!text_is_ncname(name))
+        return bad(d, at, "a name that is no NCName");
     if (!text_is_namespace(ns) || str_is(ns, NS_XMLNS))
         return bad(d, at, "a namespace name that XML does not allow");
     return true;
@@ -269,24 +288,29 @@ static bool write_attr(struct dec *d, struct terse_str ns,
         write_chars(d, value, CHARS_RAW);
         return wrote(d);
     }
-    if (!start_attr(d, ns, name, at)) return false;
+    if (!start_attr(d, ns, name, at))
+        return false;
     write_chars(d, value, CHARS_ATTR);
     xml_lit(&d->out, "'");
     return wrote(d);
 }
 
-/* ---- reading messages --------------------------------------------------------- */
+/* ---- reading messages
+ * --------------------------------------------------------- */
 
 /* Steps over the fields of a message: the next one with what the schema says of
  * it. False at the end (d->err is TERSE_OK then) and on an error. */
 static bool next(struct dec *d, const struct sc_type *type, struct wire *w,
                  struct wire_field *out, const struct sc_field **f,
                  const void **at) {
-    if (w->p == w->end || d->err != TERSE_OK) return false;
+    if (w->p == w->end || d->err != TERSE_OK)
+        return false;
     *at = w->p;
-    if (!wire_next(w, out)) return bad(d, *at, "bytes that are no Protobuf");
+    if (!wire_next(w, out))
+        return bad(d, *at, "bytes that are no Protobuf");
     *f = schema_field(type, out->number);
-    if (!*f) return bad(d, *at, "a field that the schema does not know");
+    if (!*f)
+        return bad(d, *at, "a field that the schema does not know");
     if ((*f)->wire != out->type)
         return bad(d, *at, "a field of the wrong wire type");
     return true;
@@ -305,7 +329,8 @@ struct generic {
 /* One of a pair of word and string; false if the pair is there already. */
 static bool read_name(struct dec *d, const struct wire_field *w, bool word,
                       const void *at, bool *have, struct terse_str *out) {
-    if (*have) return bad(d, at, "a name that comes twice");
+    if (*have)
+        return bad(d, at, "a name that comes twice");
     *have = true;
     *out = w->bytes;
     if (word && !schema_word_text(d->schema, w->value, out))
@@ -325,7 +350,8 @@ static bool read_generic(struct dec *d, struct terse_str bytes,
     while (next(d, type, &w, &wf, &f, &at)) {
         uint32_t n = wf.number;
         if (n >= ELEMENT_TYPED) {
-            if (g->typed) return bad(d, at, "an Element that is two things");
+            if (g->typed)
+                return bad(d, at, "an Element that is two things");
             g->typed = f;
             g->value = wf;
             continue;
@@ -338,7 +364,8 @@ static bool read_generic(struct dec *d, struct terse_str bytes,
         else if (n != ELEMENT_ATTR)
             g->children = true;
     }
-    if (d->err != TERSE_OK) return false;
+    if (d->err != TERSE_OK)
+        return false;
     if (g->typed && g->others > 0)
         return bad(d, bytes.p, "an Element that is typed and generic");
     if (g->in_ns && !g->named)
@@ -346,33 +373,36 @@ static bool read_generic(struct dec *d, struct terse_str bytes,
     return !g->named || check_name(d, g->name, g->ns, bytes.p);
 }
 
-/* The form of one of the value fields of Attr, of the text fields of Element. */
+/* The form of one of the value fields of Attr, of the text fields of Element.
+ */
 static uint8_t attr_form(uint32_t number) {
     switch (number) {
-    case ATTR_VALUE_WORD: return FORM_WORD;
-    case ATTR_VALUE_DECIMAL: return FORM_DECIMAL;
-    case ATTR_VALUE_UUID: return FORM_UUID;
-    case ATTR_VALUE_HEX: return FORM_HEX;
-    case ATTR_VALUE_BASE64: return FORM_BASE64;
-    default: return FORM_PLAIN;
+    case ATTR_VALUE_WORD:
+        return FORM_WORD;
+    case ATTR_VALUE_DECIMAL:
+        return FORM_DECIMAL;
+    case ATTR_VALUE_UUID:
+        return FORM_UUID;
+    case ATTR_VALUE_HEX:
+        return FORM_HEX;
+    case ATTR_VALUE_BASE64:
+        return FORM_BASE64;
+    default:
+        return FORM_PLAIN;
     }
 }
 
 static uint8_t text_form(uint32_t number) {
     switch (number) {
-    case ELEMENT_TEXT_WORD: return FORM_WORD;
-    case ELEMENT_TEXT_DECIMAL: return FORM_DECIMAL;
-    case ELEMENT_TEXT_BASE64: return FORM_BASE64;
-    default: return FORM_PLAIN;
+    case ELEMENT_TEXT_WORD:
+        return FORM_WORD;
+    case ELEMENT_TEXT_DECIMAL:
+        return FORM_DECIMAL;
+    case ELEMENT_TEXT_BASE64:
+        return FORM_BASE64;
+    default:
+        return FORM_PLAIN;
     }
-}
-
-static bool generic_value(struct dec *d, const struct wire_field *w,
-                          uint8_t form, const void *at, struct chars *out) {
-    if (form != FORM_WORD) return read_value(d, w, at, form, 0, 0, out);
-    out->form = FORM_PLAIN;
-    return schema_word_text(d->schema, w->value, &out->s) ||
-           bad(d, at, "a word that is not in the dictionary");
 }
 
 /* Writes one Attr message. */
@@ -391,11 +421,13 @@ static bool generic_attr(struct dec *d, struct terse_str bytes) {
         } else if (n == ATTR_NS || n == ATTR_NS_WORD) {
             read_name(d, &wf, n == ATTR_NS_WORD, at, &in_ns, &ns);
         } else {
-            if (valued) return bad(d, at, "an attribute with two values");
-            valued = generic_value(d, &wf, attr_form(n), at, &value);
+            if (valued)
+                return bad(d, at, "an attribute with two values");
+            valued = read_value(d, &wf, at, attr_form(n), 0, 0, &value);
         }
     }
-    if (d->err != TERSE_OK) return false;
+    if (d->err != TERSE_OK)
+        return false;
     if (!named || !valued)
         return bad(d, bytes.p, "an attribute without a name or a value");
     return check_name(d, name, ns, bytes.p) &&
@@ -409,11 +441,13 @@ static bool generic_attrs(struct dec *d, struct terse_str bytes) {
     const struct sc_field *f;
     const void *at;
     while (next(d, schema_element(d->schema), &w, &wf, &f, &at))
-        if (wf.number == ELEMENT_ATTR) generic_attr(d, wf.bytes);
+        if (wf.number == ELEMENT_ATTR)
+            generic_attr(d, wf.bytes);
     return d->err == TERSE_OK;
 }
 
-/* ---- writing elements ----------------------------------------------------------- */
+/* ---- writing elements
+ * ----------------------------------------------------------- */
 
 static bool element(struct dec *d, struct terse_str bytes,
                     const struct generic *g, const struct elem *around);
@@ -442,17 +476,19 @@ static bool generic_content(struct dec *d, struct terse_str bytes,
         case ELEMENT_TEXT_WORD:
         case ELEMENT_TEXT_DECIMAL:
         case ELEMENT_TEXT_BASE64:
-            if (generic_value(d, &wf, text_form(wf.number), at, &value))
+            if (read_value(d, &wf, at, text_form(wf.number), 0, 0, &value))
                 text(d, &value, el);
             break;
         case ELEMENT_CHILD:
-            if (!read_generic(d, wf.bytes, &g)) break;
+            if (!read_generic(d, wf.bytes, &g))
+                break;
             if (!g.named && !g.typed)
                 bad(d, at, "a fragment where an element must be");
             in_content(d, el);
             element(d, wf.bytes, &g, el);
             break;
-        default: break;
+        default:
+            break;
         }
     }
     return d->err == TERSE_OK;
@@ -465,7 +501,8 @@ static bool element(struct dec *d, struct terse_str bytes,
         struct elem inside = *around;
         return typed_field(d, g->typed, &g->value, bytes.p, &inside);
     }
-    if (d->err != TERSE_OK || !enter(d, bytes.p)) return false;
+    if (d->err != TERSE_OK || !enter(d, bytes.p))
+        return false;
     struct elem el = {
         .name = g->name,
         .ns = g->in_ns ? g->ns : around->ns,
@@ -474,7 +511,8 @@ static bool element(struct dec *d, struct terse_str bytes,
     start_tag(d, &el);
     if (generic_attrs(d, bytes) && generic_content(d, bytes, &el))
         end_tag(d, &el);
-    if (d->err != TERSE_OK) err_path(d->error, el.name);
+    if (d->err != TERSE_OK)
+        err_path(d->error, el.name);
     return wrote(d);
 }
 
@@ -502,7 +540,8 @@ static bool typed_attrs(struct dec *d, const struct sc_type *type,
 
 static bool rest(struct dec *d, struct terse_str bytes, struct elem *el) {
     struct generic g;
-    if (!read_generic(d, bytes, &g)) return false;
+    if (!read_generic(d, bytes, &g))
+        return false;
     if (!g.named && !g.typed)
         return generic_content(d, bytes, el);
     in_content(d, el);
@@ -518,12 +557,18 @@ static bool typed_content(struct dec *d, const struct sc_type *type,
     struct chars value;
     while (next(d, type, &w, &wf, &f, &at)) {
         switch ((enum table_bind)f->t->bind) {
-        case BIND_ATTR: break;
-        case BIND_TEXT:
-            if (field_value(d, f, &wf, at, &value)) text(d, &value, el);
+        case BIND_ATTR:
             break;
-        case BIND_REST: rest(d, wf.bytes, el); break;
-        default: typed_field(d, f, &wf, at, el); break;
+        case BIND_TEXT:
+            if (field_value(d, f, &wf, at, &value))
+                text(d, &value, el);
+            break;
+        case BIND_REST:
+            rest(d, wf.bytes, el);
+            break;
+        default:
+            typed_field(d, f, &wf, at, el);
+            break;
         }
     }
     return d->err == TERSE_OK;
@@ -537,7 +582,8 @@ static void child_inside(struct dec *d, const struct sc_field *f,
     const struct sc_type *type;
     switch ((enum table_bind)f->t->bind) {
     case BIND_LEAF:
-        if (field_value(d, f, w, at, &value)) text(d, &value, el);
+        if (field_value(d, f, w, at, &value))
+            text(d, &value, el);
         break;
     case BIND_LEAF_ATTR:
         if (field_value(d, f, w, at, &value))
@@ -548,7 +594,8 @@ static void child_inside(struct dec *d, const struct sc_field *f,
         if (typed_attrs(d, type, w->bytes))
             typed_content(d, type, w->bytes, el);
         break;
-    default: break; /* FLAG, CHOICE: nothing */
+    default:
+        break; /* FLAG, CHOICE: nothing */
     }
 }
 
@@ -563,7 +610,8 @@ static bool typed_field(struct dec *d, const struct sc_field *f,
         !schema_text(d->schema, f->t->values, w->value, &child.name))
         return bad(d, at, "a number that stands for nothing");
     in_content(d, el);
-    if (!enter(d, at)) return false;
+    if (!enter(d, at))
+        return false;
     start_tag(d, &child);
     child_inside(d, f, w, at, &child);
     if (d->err != TERSE_OK)
@@ -573,7 +621,8 @@ static bool typed_field(struct dec *d, const struct sc_field *f,
     return wrote(d);
 }
 
-/* ---- frames ---------------------------------------------------------------------- */
+/* ---- frames
+ * ---------------------------------------------------------------------- */
 
 enum { FRAME_OPEN = 13, FRAME_CLOSE = 14 };
 
@@ -582,9 +631,12 @@ static bool read_frame(struct dec *d, struct terse_str bytes,
                        struct wire_field *out, const struct sc_field **f) {
     struct wire w = wire_of(bytes);
     const void *at;
-    if (bytes.n == 0) return bad(d, NULL, "an empty frame");
-    if (!next(d, schema_frame(d->schema), &w, out, f, &at)) return false;
-    if (w.p != w.end) return bad(d, w.p, "a frame that is two things");
+    if (bytes.n == 0)
+        return bad(d, NULL, "an empty frame");
+    if (!next(d, schema_frame(d->schema), &w, out, f, &at))
+        return false;
+    if (w.p != w.end)
+        return bad(d, w.p, "a frame that is two things");
     return true;
 }
 
@@ -593,7 +645,8 @@ static void open_stream(struct dec *d, const struct sc_field *f,
     const struct sc_type *type = schema_type(d->schema, f->t->type);
     bool alone = d->place == TERSE_STANDALONE;
     struct elem el = {.open = true};
-    if (!alone) xml_lit(&d->out, "<?xml version='1.0'?>");
+    if (!alone)
+        xml_lit(&d->out, "<?xml version='1.0'?>");
     xml_lit(&d->out, "<stream:stream xmlns='" TERSE_NS_CLIENT
                      "' xmlns:stream='" TERSE_NS_STREAM "'");
     d->n_attrs = 0;
@@ -614,9 +667,11 @@ static void frame(struct dec *d, struct terse_str bytes) {
         .dflt = d->place == TERSE_IN_STREAM ? str_of(TERSE_NS_CLIENT)
                                             : (struct terse_str){NULL, 0},
     };
-    if (!read_frame(d, bytes, &w, &f)) return;
+    if (!read_frame(d, bytes, &w, &f))
+        return;
     if (f->t->bind == BIND_REST) {
-        if (!read_generic(d, w.bytes, &g)) return;
+        if (!read_generic(d, w.bytes, &g))
+            return;
         if (!g.named && !g.typed)
             bad(d, w.bytes.p, "a fragment where an element must be");
         else
@@ -624,8 +679,10 @@ static void frame(struct dec *d, struct terse_str bytes) {
     } else if (w.number == FRAME_OPEN) {
         open_stream(d, f, &w);
     } else if (w.number == FRAME_CLOSE) {
-        if (w.bytes.n > 0) bad(d, w.bytes.p, "a footer with content");
-        if (d->place == TERSE_IN_STREAM) xml_lit(&d->out, "</stream:stream>");
+        if (w.bytes.n > 0)
+            bad(d, w.bytes.p, "a footer with content");
+        if (d->place == TERSE_IN_STREAM)
+            xml_lit(&d->out, "</stream:stream>");
     } else {
         typed_field(d, f, &w, bytes.p, &around);
     }
@@ -633,9 +690,8 @@ static void frame(struct dec *d, struct terse_str bytes) {
 
 enum terse_err terse_decode(const struct terse_schema *schema,
                             const struct terse_limits *limits,
-                            const void *bytes, size_t n,
-                            enum terse_place place, struct terse_buf *out,
-                            struct terse_error *error) {
+                            const void *bytes, size_t n, enum terse_place place,
+                            struct terse_buf *out, struct terse_error *error) {
     struct terse_error own = {0};
     struct dec d = {
         .schema = schema,
@@ -655,16 +711,21 @@ enum terse_err terse_decode(const struct terse_schema *schema,
         frame(&d, (struct terse_str){bytes, n});
     wrote(&d);
     out->max = max;
-    if (d.err != TERSE_OK) out->len = len;
+    if (d.err != TERSE_OK)
+        out->len = len;
     return d.err;
 }
 
-/* ---- looking at a frame ------------------------------------------------------------ */
+/* ---- looking at a frame
+ * ------------------------------------------------------------ */
 
 static const struct terse_limits no_limits = {
-    .stanza_bytes = UINT32_MAX, .frame_bytes = UINT32_MAX,
-    .elements = UINT32_MAX,     .attributes = ATTRS_MAX,
-    .depth = DEPTH_MAX,         .text_bytes = UINT32_MAX,
+    .stanza_bytes = UINT32_MAX,
+    .frame_bytes = UINT32_MAX,
+    .elements = UINT32_MAX,
+    .attributes = ATTRS_MAX,
+    .depth = DEPTH_MAX,
+    .text_bytes = UINT32_MAX,
     .name_bytes = UINT32_MAX,
 };
 
@@ -672,19 +733,25 @@ enum terse_err terse_frame_info(const struct terse_schema *schema,
                                 const void *bytes, size_t n,
                                 struct terse_frame_info *info) {
     struct terse_error error = {0};
-    struct dec d = {.schema = schema, .limits = &no_limits, .start = bytes,
+    struct dec d = {.schema = schema,
+                    .limits = &no_limits,
+                    .start = bytes,
                     .error = &error};
     struct wire_field w;
     const struct sc_field *f;
     struct generic g;
     *info = (struct terse_frame_info){.kind = TERSE_ELEMENT};
-    if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f)) return d.err;
+    if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f))
+        return d.err;
     if (f->t->bind == BIND_REST) {
-        if (!read_generic(&d, w.bytes, &g)) return d.err;
-        if (!g.named && !g.typed) return TERSE_EFRAME;
+        if (!read_generic(&d, w.bytes, &g))
+            return d.err;
+        if (!g.named && !g.typed)
+            return TERSE_EFRAME;
         info->name = g.name;
         info->ns = g.in_ns ? g.ns : str_of(TERSE_NS_CLIENT);
-        if (!g.typed) return TERSE_OK;
+        if (!g.typed)
+            return TERSE_OK;
         f = g.typed;
         w = g.value;
     } else if (w.number == FRAME_OPEN || w.number == FRAME_CLOSE) {
@@ -708,18 +775,25 @@ enum terse_err terse_frame_attr(const struct terse_schema *schema,
     struct terse_error error = {0};
     struct dec_attr want = {str_of(ns), str_of(name)};
     struct dec d = {
-        .schema = schema, .limits = &no_limits, .start = bytes,
-        .out = {.buf = out}, .error = &error, .want = &want,
+        .schema = schema,
+        .limits = &no_limits,
+        .start = bytes,
+        .out = {.buf = out},
+        .error = &error,
+        .want = &want,
     };
     struct wire_field w;
     const struct sc_field *f;
     struct generic g = {0};
     terse_buf_reset(out);
     *found = false;
-    if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f)) return d.err;
+    if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f))
+        return d.err;
     if (f->t->bind == BIND_REST) {
-        if (!read_generic(&d, w.bytes, &g)) return d.err;
-        if (!g.typed) generic_attrs(&d, w.bytes);
+        if (!read_generic(&d, w.bytes, &g))
+            return d.err;
+        if (!g.typed)
+            generic_attrs(&d, w.bytes);
         f = g.typed;
         w = g.value;
     }

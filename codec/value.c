@@ -8,11 +8,13 @@
 /* ---- numbers ------------------------------------------------------------ */
 
 static bool decimal(struct terse_str s, uint64_t max, uint64_t *out) {
-    if (s.n == 0 || s.n > 20 || (s.p[0] == '0' && s.n > 1)) return false;
+    if (s.n == 0 || s.n > 20 || (s.p[0] == '0' && s.n > 1))
+        return false;
     uint64_t v = 0;
     for (size_t i = 0; i < s.n; i++) {
         unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
-        if (digit > 9 || v > (max - digit) / 10) return false;
+        if (digit > 9 || v > (max - digit) / 10)
+            return false;
         v = v * 10 + digit;
     }
     *out = v;
@@ -22,8 +24,10 @@ static bool decimal(struct terse_str s, uint64_t max, uint64_t *out) {
 static bool signed_decimal(struct terse_str s, uint64_t max, uint64_t *out) {
     uint64_t v;
     bool minus = s.n > 0 && s.p[0] == '-';
-    if (minus) s = (struct terse_str){s.p + 1, s.n - 1};
-    if (!decimal(s, max, &v) || (minus && v == 0)) return false;
+    if (minus)
+        s = (struct terse_str){s.p + 1, s.n - 1};
+    if (!decimal(s, max, &v) || (minus && v == 0))
+        return false;
     *out = wire_zigzag(minus ? -(int64_t)v : (int64_t)v);
     return true;
 }
@@ -31,13 +35,16 @@ static bool signed_decimal(struct terse_str s, uint64_t max, uint64_t *out) {
 static size_t print_decimal(uint64_t v, char *out) {
     char digits[20];
     size_t n = 0;
-    do digits[n++] = (char)('0' + v % 10);
+    do
+        digits[n++] = (char)('0' + v % 10);
     while ((v /= 10) > 0);
-    for (size_t i = 0; i < n; i++) out[i] = digits[n - 1 - i];
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[n - 1 - i];
     return n;
 }
 
-/* ---- dates: XEP-0082 section 3.2 ------------------------------------------ */
+/* ---- dates: XEP-0082 section 3.2 ------------------------------------------
+ */
 
 enum { DAYS_TO_2020 = 737730, DAY = 86400 }; /* days from 0000-03-01 */
 
@@ -54,8 +61,7 @@ static int64_t days_of(int64_t year, int64_t month, int64_t day) {
     return era * 146097 + y * 365 + y / 4 - y / 100 + d;
 }
 
-static void date_of(int64_t days, int64_t *year, int64_t *month,
-                    int64_t *day) {
+static void date_of(int64_t days, int64_t *year, int64_t *month, int64_t *day) {
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t doe = days - era * 146097;
     int64_t y = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
@@ -71,14 +77,17 @@ static size_t fraction_of(uint8_t form, int64_t *unit) {
     *unit = form == FORM_DATETIME_MICRO   ? 1000000
             : form == FORM_DATETIME_MILLI ? 1000
                                           : 1;
-    return form == FORM_DATETIME_MICRO ? 6 : form == FORM_DATETIME_MILLI ? 3 : 0;
+    return form == FORM_DATETIME_MICRO   ? 6
+           : form == FORM_DATETIME_MILLI ? 3
+                                         : 0;
 }
 
 /* The number of the n digits at s[at]; -1 if they are none. */
 static int64_t digits(struct terse_str s, size_t at, size_t n) {
     int64_t v = 0;
     for (size_t i = at; i < at + n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9') return -1;
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return -1;
         v = v * 10 + (s.p[i] - '0');
     }
     return v;
@@ -91,8 +100,10 @@ static bool datetime(uint8_t form, struct terse_str s, uint64_t *out) {
     if (s.n != 19 + (frac ? frac + 1 : 0) + 1 || s.p[s.n - 1] != 'Z')
         return false;
     for (size_t i = 0; i < 19; i++)
-        if (shape[i] != 'd' && s.p[i] != shape[i]) return false;
-    if (frac && s.p[19] != '.') return false;
+        if (shape[i] != 'd' && s.p[i] != shape[i])
+            return false;
+    if (frac && s.p[19] != '.')
+        return false;
     int64_t year = digits(s, 0, 4), month = digits(s, 5, 2);
     int64_t day = digits(s, 8, 2), hour = digits(s, 11, 2);
     int64_t min = digits(s, 14, 2), sec = digits(s, 17, 2);
@@ -102,30 +113,37 @@ static bool datetime(uint8_t form, struct terse_str s, uint64_t *out) {
         return false;
     int64_t days = days_of(year, month, day), y, m, d;
     date_of(days, &y, &m, &d);
-    if (y != year || m != month || d != day) return false; /* 30 February */
+    if (y != year || m != month || d != day)
+        return false; /* 30 February */
     int64_t v = (days - DAYS_TO_2020) * DAY + hour * 3600 + min * 60 + sec;
     *out = wire_zigzag(v * unit + part);
     return true;
 }
 
 static void put_digits(char *out, size_t at, size_t n, int64_t v) {
-    for (size_t i = at + n; i-- > at; v /= 10) out[i] = (char)('0' + v % 10);
+    for (size_t i = at + n; i-- > at; v /= 10)
+        out[i] = (char)('0' + v % 10);
 }
 
 static size_t print_datetime(uint8_t form, uint64_t wire, char *out) {
     int64_t unit, year, month, day;
     size_t frac = fraction_of(form, &unit);
     int64_t v = wire_unzigzag(wire);
-    if (v > MICRO_MAX || v < -MICRO_MAX) return 0;
+    if (v > MICRO_MAX || v < -MICRO_MAX)
+        return 0;
     int64_t part = v % unit;
-    if (part < 0) part += unit;
+    if (part < 0)
+        part += unit;
     v = (v - part) / unit;
     int64_t sec = v % DAY;
-    if (sec < 0) sec += DAY;
+    if (sec < 0)
+        sec += DAY;
     int64_t days = (v - sec) / DAY;
-    if (days < -DAYS_TO_2020 - 60 || days > 3652425 - DAYS_TO_2020) return 0;
+    if (days < -DAYS_TO_2020 - 60 || days > 3652425 - DAYS_TO_2020)
+        return 0;
     date_of(days + DAYS_TO_2020, &year, &month, &day);
-    if (year < 0 || year > 9999) return 0;
+    if (year < 0 || year > 9999)
+        return 0;
     memcpy(out, "dddd-dd-ddTdd:dd:dd.", 20);
     put_digits(out, 0, 4, year);
     put_digits(out, 5, 2, month);
@@ -142,11 +160,14 @@ static size_t print_datetime(uint8_t form, uint64_t wire, char *out) {
     return n + 1;
 }
 
-/* ---- bytes ---------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------
+ */
 
 static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
     return -1;
 }
 
@@ -155,7 +176,8 @@ static const char hex_chars[] = "0123456789abcdef";
 static bool from_hex(struct terse_str s, uint8_t *out) {
     for (size_t i = 0; i + 1 < s.n; i += 2) {
         int hi = hex_digit(s.p[i]), lo = hex_digit(s.p[i + 1]);
-        if (hi < 0 || lo < 0) return false;
+        if (hi < 0 || lo < 0)
+            return false;
         out[i / 2] = (uint8_t)(hi << 4 | lo);
     }
     return true;
@@ -182,25 +204,31 @@ static const char base64_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                    "abcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static int base64_digit(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* The last group has 1 or 2 '=' where its bytes are 2 or 1; the bits that are
  * left over must be 0, or other characters would stand for the same bytes. */
 static bool from_base64(struct terse_str s, uint8_t *out) {
-    size_t pad = (s.p[s.n - 1] == '=' ? 1u : 0u) +
-                 (s.p[s.n - 2] == '=' ? 1u : 0u);
+    size_t pad =
+        (s.p[s.n - 1] == '=' ? 1u : 0u) + (s.p[s.n - 2] == '=' ? 1u : 0u);
     uint32_t bits = 0;
     size_t o = 0, n = s.n - pad;
-    if (pad == 1 && s.p[s.n - 1] != '=') return false;
+    if (pad == 1 && s.p[s.n - 1] != '=')
+        return false;
     for (size_t i = 0; i < n; i++) {
         int digit = base64_digit(s.p[i]);
-        if (digit < 0) return false;
+        if (digit < 0)
+            return false;
         bits = bits << 6 | (uint32_t)digit;
-        if (i % 4 == 0) continue;
+        if (i % 4 == 0)
+            continue;
         out[o++] = (uint8_t)(bits >> (6 - i % 4 * 2));
     }
     uint32_t left = pad == 1 ? bits & 3 : pad == 2 ? bits & 15 : 0;
@@ -212,8 +240,10 @@ static void to_base64(struct terse_str bytes, char *out) {
     for (size_t i = 0; i < bytes.n; i += 3) {
         size_t have = bytes.n - i < 3 ? bytes.n - i : 3;
         uint32_t bits = (uint32_t)p[i] << 16;
-        if (have > 1) bits |= (uint32_t)p[i + 1] << 8;
-        if (have > 2) bits |= p[i + 2];
+        if (have > 1)
+            bits |= (uint32_t)p[i + 1] << 8;
+        if (have > 2)
+            bits |= p[i + 2];
         *out++ = base64_chars[bits >> 18];
         *out++ = base64_chars[bits >> 12 & 63];
         *out++ = have > 1 ? base64_chars[bits >> 6 & 63] : '=';
@@ -221,7 +251,8 @@ static void to_base64(struct terse_str bytes, char *out) {
     }
 }
 
-/* ---- the forms ------------------------------------------------------------ */
+/* ---- the forms ------------------------------------------------------------
+ */
 
 bool value_to_varint(uint8_t form, uint8_t flags, struct terse_str s,
                      uint64_t *out) {
@@ -237,37 +268,47 @@ bool value_to_varint(uint8_t form, uint8_t flags, struct terse_str s,
                (s.n == 5 && memcmp(s.p, "false", 5) == 0);
     case FORM_DATETIME:
     case FORM_DATETIME_MILLI:
-    case FORM_DATETIME_MICRO: return datetime(form, s, out);
-    default: return false;
+    case FORM_DATETIME_MICRO:
+        return datetime(form, s, out);
+    default:
+        return false;
     }
 }
 
 size_t value_bytes_size(uint8_t form, struct terse_str s) {
     switch (form) {
-    case FORM_UUID: return s.n == 36 ? 16 : 0;
-    case FORM_HEX: return s.n % 2 == 0 ? s.n / 2 : 0;
+    case FORM_UUID:
+        return s.n == 36 ? 16 : 0;
+    case FORM_HEX:
+        return s.n % 2 == 0 ? s.n / 2 : 0;
     case FORM_BASE64:
-        if (s.n == 0 || s.n % 4 != 0) return 0;
-        return s.n / 4 * 3 -
-               (s.p[s.n - 1] != '='   ? 0
-                : s.p[s.n - 2] != '=' ? 1u
-                                      : 2u);
-    default: return 0;
+        if (s.n == 0 || s.n % 4 != 0)
+            return 0;
+        return s.n / 4 * 3 - (s.p[s.n - 1] != '='   ? 0
+                              : s.p[s.n - 2] != '=' ? 1u
+                                                    : 2u);
+    default:
+        return 0;
     }
 }
 
 bool value_to_bytes(uint8_t form, struct terse_str s, uint8_t *out) {
     switch (form) {
-    case FORM_UUID: return from_uuid(s, out);
-    case FORM_HEX: return from_hex(s, out);
-    case FORM_BASE64: return from_base64(s, out);
-    default: return false;
+    case FORM_UUID:
+        return from_uuid(s, out);
+    case FORM_HEX:
+        return from_hex(s, out);
+    case FORM_BASE64:
+        return from_base64(s, out);
+    default:
+        return false;
     }
 }
 
 /* Whether v is in the range that value_to_varint gives with TABLE_32BIT. */
 static bool in_32bit(uint8_t form, uint64_t v) {
-    if (form == FORM_DECIMAL) return v <= UINT32_MAX;
+    if (form == FORM_DECIMAL)
+        return v <= UINT32_MAX;
     return v <= wire_zigzag(INT32_MAX);
 }
 
@@ -276,31 +317,41 @@ size_t value_from_varint(uint8_t form, uint8_t flags, uint64_t v,
     if ((flags & TABLE_32BIT) && form <= FORM_SIGNED && !in_32bit(form, v))
         return 0;
     switch (form) {
-    case FORM_DECIMAL: return print_decimal(v, out);
+    case FORM_DECIMAL:
+        return print_decimal(v, out);
     case FORM_SIGNED: {
         int64_t i = wire_unzigzag(v);
-        if (i >= 0) return print_decimal((uint64_t)i, out);
-        if (i == INT64_MIN) return 0;
+        if (i >= 0)
+            return print_decimal((uint64_t)i, out);
+        if (i == INT64_MIN)
+            return 0;
         out[0] = '-';
         return 1 + print_decimal((uint64_t)-i, out + 1);
     }
     case FORM_BOOLEAN:
-        if (v > 1) return 0;
+        if (v > 1)
+            return 0;
         memcpy(out, v ? "true" : "false", v ? 4 : 5);
         return v ? 4 : 5;
     case FORM_DATETIME:
     case FORM_DATETIME_MILLI:
-    case FORM_DATETIME_MICRO: return print_datetime(form, v, out);
-    default: return 0;
+    case FORM_DATETIME_MICRO:
+        return print_datetime(form, v, out);
+    default:
+        return 0;
     }
 }
 
 size_t value_chars_size(uint8_t form, size_t n) {
     switch (form) {
-    case FORM_UUID: return n == 16 ? 36 : 0;
-    case FORM_HEX: return n * 2;
-    case FORM_BASE64: return (n + 2) / 3 * 4;
-    default: return 0;
+    case FORM_UUID:
+        return n == 16 ? 36 : 0;
+    case FORM_HEX:
+        return n * 2;
+    case FORM_BASE64:
+        return (n + 2) / 3 * 4;
+    default:
+        return 0;
     }
 }
 

@@ -5,7 +5,8 @@ bool wire_varint(struct wire *w, uint64_t *out) {
     uint64_t v = 0;
     for (unsigned shift = 0; w->p != w->end && shift < 70; shift += 7) {
         uint8_t byte = *w->p++;
-        if (shift == 63 && byte > 1) return false;
+        if (shift == 63 && byte > 1)
+            return false;
         v |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *out = v;
@@ -28,10 +29,12 @@ bool wire_next(struct wire *w, struct wire_field *out) {
     case WIRE_BYTES:
         out->type = WIRE_BYTES;
         out->value = 0;
-        if (!wire_varint(w, &n) || n > (uint64_t)(w->end - w->p)) return false;
+        if (!wire_varint(w, &n) || n > (uint64_t)(w->end - w->p))
+            return false;
         out->bytes = (struct terse_str){(const char *)w->p, (size_t)n};
         w->p += n;
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }

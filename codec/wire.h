@@ -14,8 +14,8 @@ enum wire_type { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 struct wire_field {
     uint32_t number;
     enum wire_type type;
-    uint64_t value;          /* VARINT */
-    struct terse_str bytes;  /* BYTES: borrowed from the message */
+    uint64_t value;         /* VARINT */
+    struct terse_str bytes; /* BYTES: borrowed from the message */
 };
 
 /* A position in a message. */

@@ -42,16 +42,16 @@ struct terse_reader {
     terse_reader_cb cb;
     void *arg;
 
-    xmlParserCtxtPtr ctxt; /* NULL: none yet, the next byte starts a header */
+    xmlParserCtxtPtr ctxt;   /* NULL: none yet, the next byte starts a header */
     struct terse_buf header; /* the header's declarations, to renew from */
     bool renewing;           /* libxml2 reads `header`, not the peer's bytes */
     bool ended;              /* the footer was read */
     bool in_callback;
     enum pending pending;
-    size_t unread;   /* of the last slice, where pending stopped it */
-    uint64_t fed;    /* bytes given to ctxt */
-    uint64_t start;  /* where the element at hand starts, in those */
-    size_t lead;     /* bytes of this header that were checked by hand */
+    size_t unread;  /* of the last slice, where pending stopped it */
+    uint64_t fed;   /* bytes given to ctxt */
+    uint64_t start; /* where the element at hand starts, in those */
+    size_t lead;    /* bytes of this header that were checked by hand */
 
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
@@ -76,7 +76,8 @@ __attribute__((format(printf, 3, 4)))
 #endif
 static void
 fail(struct terse_reader *r, enum terse_err code, const char *fmt, ...) {
-    if (failed(r)) return;
+    if (failed(r))
+        return;
     uint64_t at = consumed(r);
     char text[sizeof(r->error.text)];
     va_list ap;
@@ -94,12 +95,14 @@ static void fail_limit(struct terse_reader *r, const char *what,
     fail(r, TERSE_ELIMIT, "more than %u %s", (unsigned)limit, what);
 }
 
-/* ---- collecting nodes ------------------------------------------------------ */
+/* ---- collecting nodes ------------------------------------------------------
+ */
 
 /* Whether the element at hand has become too large. */
 static bool over_size(struct terse_reader *r) {
     uint64_t at = consumed(r);
-    if (at <= r->start || at - r->start <= r->limits.stanza_bytes) return false;
+    if (at <= r->start || at - r->start <= r->limits.stanza_bytes)
+        return false;
     fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
     return true;
 }
@@ -155,7 +158,8 @@ static bool take_attr(struct terse_reader *r, struct node_attr *out,
     out->ns = str_of_name(five[2]);
     out->value.n = (size_t)(five[4] - five[3]);
     out->qname = xml_names_find(schema_names(r->schema), five[2], five[0]);
-    if (!out->qname && !good_name(r, out->name, out->ns)) return false;
+    if (!out->qname && !good_name(r, out->name, out->ns))
+        return false;
     if (out->value.n > r->limits.text_bytes) {
         fail_limit(r, "bytes in one value", r->limits.text_bytes);
         return false;
@@ -175,29 +179,35 @@ static struct terse_node *take_element(struct terse_reader *r,
                                        int n_attrs, const xmlChar **attrs) {
     struct terse_str local = str_of_name(name), uri = str_of_name(ns);
     uint16_t qname = xml_names_find(schema_names(r->schema), ns, name);
-    if (!qname && !good_name(r, local, uri)) return NULL;
+    if (!qname && !good_name(r, local, uri))
+        return NULL;
     if ((uint32_t)n_attrs > r->limits.attributes) {
         fail_limit(r, "attributes in one element", r->limits.attributes);
         return NULL;
     }
     struct terse_node *node = new_node(r);
-    if (!node) return NULL;
+    if (!node)
+        return NULL;
     node->name = local;
     node->ns = uri;
     node->qname = qname;
-    if (n_attrs == 0) return node;
-    node->attrs = arena_alloc(&r->arena, (size_t)n_attrs * sizeof(*node->attrs));
+    if (n_attrs == 0)
+        return node;
+    node->attrs =
+        arena_alloc(&r->arena, (size_t)n_attrs * sizeof(*node->attrs));
     if (!node->attrs) {
         fail(r, TERSE_ENOMEM, "out of memory for attributes");
         return NULL;
     }
     for (int i = 0; i < n_attrs; i++)
-        if (!take_attr(r, &node->attrs[i], attrs + 5 * i)) return NULL;
+        if (!take_attr(r, &node->attrs[i], attrs + 5 * i))
+            return NULL;
     node->n_attrs = (uint32_t)n_attrs;
     return node;
 }
 
-/* ---- the stream around the elements ---------------------------------------- */
+/* ---- the stream around the elements ----------------------------------------
+ */
 
 /* Stops libxml2 behind what it just reported; feed goes on from there. */
 static void stop_here(struct terse_reader *r) {
@@ -211,7 +221,8 @@ static void emit(struct terse_reader *r, enum terse_event event,
     r->in_callback = true;
     enum terse_err err = r->cb(r->arg, event, node);
     r->in_callback = false;
-    if (err != TERSE_OK && r->error.code == TERSE_OK) r->cb_err = err;
+    if (err != TERSE_OK && r->error.code == TERSE_OK)
+        r->cb_err = err;
     arena_reset(&r->arena);
     r->node = NULL;
     r->elements = 0;
@@ -220,7 +231,8 @@ static void emit(struct terse_reader *r, enum terse_event event,
     if (event == TERSE_ELEMENT && !r->pending &&
         xmlDictSize(r->ctxt->dict) - known > NAMES_MAX)
         r->pending = PENDING_RENEW;
-    if (r->pending) stop_here(r);
+    if (r->pending)
+        stop_here(r);
 }
 
 /* Keeps a declaration of the header, so that a new parser can be given it. */
@@ -229,17 +241,17 @@ static bool keep_declaration(struct terse_reader *r, const xmlChar *prefix,
     struct terse_buf *h = &r->header;
     xmlChar *quoted = xmlEncodeSpecialChars(NULL, uri ? uri : BAD_CAST "");
     bool ok = quoted != NULL;
-    const char *parts[] = {" xmlns", prefix ? ":" : "",
-                           prefix ? (const char *)prefix : "", "=\"",
-                           (const char *)quoted, "\""};
+    const char *parts[] = {
+        " xmlns", prefix ? ":" : "",    prefix ? (const char *)prefix : "",
+        "=\"",    (const char *)quoted, "\""};
     for (size_t i = 0; ok && i < sizeof(parts) / sizeof(parts[0]); i++)
         ok = terse_buf_append(h, parts[i], strlen(parts[i])) == TERSE_OK;
     xmlFree(quoted);
     return ok;
 }
 
-static bool keep_header(struct terse_reader *r, const xmlChar *prefix,
-                        int n_ns, const xmlChar **ns) {
+static bool keep_header(struct terse_reader *r, const xmlChar *prefix, int n_ns,
+                        const xmlChar **ns) {
     struct terse_buf *h = &r->header;
     terse_buf_reset(h);
     bool ok = terse_buf_append(h, "<", 1) == TERSE_OK;
@@ -252,8 +264,7 @@ static bool keep_header(struct terse_reader *r, const xmlChar *prefix,
         ok = keep_declaration(r, ns[2 * i], ns[2 * i + 1]);
     ok = ok && terse_buf_append(h, ">", 1) == TERSE_OK;
     if (!ok)
-        fail_limit(r, "bytes of declarations in the stream header",
-                   HEADER_MAX);
+        fail_limit(r, "bytes of declarations in the stream header", HEADER_MAX);
     return ok;
 }
 
@@ -262,26 +273,30 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
                          const xmlChar **spaces, int n_attrs,
                          const xmlChar **attrs) {
     r->depth = 1;
-    if (r->renewing) return;
+    if (r->renewing)
+        return;
     struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
-    if (!node) return;
+    if (!node)
+        return;
     if (!terse_node_is(node, TERSE_NS_STREAM, "stream")) {
-        fail(r,
-             str_is(node->name, "stream") ? TERSE_ENAMESPACE : TERSE_ESTREAM,
+        fail(r, str_is(node->name, "stream") ? TERSE_ENAMESPACE : TERSE_ESTREAM,
              "the header is not a stream of " TERSE_NS_STREAM);
         return;
     }
-    if (keep_header(r, prefix, n_ns, spaces)) emit(r, TERSE_OPEN, node);
+    if (keep_header(r, prefix, n_ns, spaces))
+        emit(r, TERSE_OPEN, node);
 }
 
-/* ---- what libxml2 calls ---------------------------------------------------- */
+/* ---- what libxml2 calls ----------------------------------------------------
+ */
 
 static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
                      const xmlChar *ns, int n_ns, const xmlChar **spaces,
                      int n_attrs, int n_defaulted, const xmlChar **attrs) {
     struct terse_reader *r = arg;
     (void)n_defaulted;
-    if (failed(r) || r->pending) return;
+    if (failed(r) || r->pending)
+        return;
     if (r->depth == 0) {
         start_stream(r, name, prefix, ns, n_ns, spaces, n_attrs, attrs);
         return;
@@ -295,8 +310,10 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
         return;
     }
     struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
-    if (!node || over_size(r)) return;
-    if (r->node) append(r->node, node);
+    if (!node || over_size(r))
+        return;
+    if (r->node)
+        append(r->node, node);
     r->node = node;
     r->depth++;
 }
@@ -305,14 +322,16 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
                    const xmlChar *ns) {
     struct terse_reader *r = arg;
     (void)name, (void)prefix, (void)ns;
-    if (failed(r) || r->pending) return;
+    if (failed(r) || r->pending)
+        return;
     r->depth--;
     if (r->depth == 0) {
         r->ended = true;
         emit(r, TERSE_CLOSE, NULL);
         return;
     }
-    if (over_size(r)) return;
+    if (over_size(r))
+        return;
     if (r->depth > 1) {
         r->node = r->node->parent;
         return;
@@ -330,7 +349,8 @@ static bool is_space(const xmlChar *p, int n) {
 /* libxml2 gives a run of text in pieces; they become one node. */
 static void on_text(void *arg, const xmlChar *p, int n) {
     struct terse_reader *r = arg;
-    if (failed(r) || r->pending || n <= 0) return;
+    if (failed(r) || r->pending || n <= 0)
+        return;
     if (!r->node) {
         if (!is_space(p, n))
             fail(r, TERSE_ESTREAM, "text between the stream's elements");
@@ -345,7 +365,8 @@ static void on_text(void *arg, const xmlChar *p, int n) {
         fail_limit(r, "bytes in one text", r->limits.text_bytes);
         return;
     }
-    if (!more && (!(text = new_node(r)) || over_size(r))) return;
+    if (!more && (!(text = new_node(r)) || over_size(r)))
+        return;
     char *to = more ? arena_extend(&r->arena, (char *)(uintptr_t)text->text.p,
                                    have, len)
                     : arena_chars(&r->arena, len);
@@ -355,7 +376,8 @@ static void on_text(void *arg, const xmlChar *p, int n) {
     }
     memcpy(to + have, p, len);
     text->text = (struct terse_str){to, have + len};
-    if (!more) append(r->node, text);
+    if (!more)
+        append(r->node, text);
 }
 
 static void on_comment(void *arg, const xmlChar *value) {
@@ -381,8 +403,8 @@ static void on_dtd(void *arg, const xmlChar *name, const xmlChar *external,
 /* Behind the XML declaration. */
 static void on_document(void *arg) {
     struct terse_reader *r = arg;
-    const xmlChar *declared = r->ctxt->encoding ? r->ctxt->encoding
-                                                : r->ctxt->input->encoding;
+    const xmlChar *declared =
+        r->ctxt->encoding ? r->ctxt->encoding : r->ctxt->input->encoding;
     if (declared && xmlStrcasecmp(declared, BAD_CAST "UTF-8") != 0)
         fail(r, TERSE_EENCODING,
              "an encoding other than UTF-8 (RFC 6120 section 11.6)");
@@ -390,11 +412,15 @@ static void on_document(void *arg) {
 
 static void on_error(void *arg, xmlErrorPtr e) {
     struct terse_reader *r = arg;
-    if (e->level < XML_ERR_ERROR || r->pending) return;
+    if (e->level < XML_ERR_ERROR || r->pending)
+        return;
     switch (e->code) {
     case XML_WAR_NS_URI:
-    case XML_WAR_NS_URI_RELATIVE: return; /* a namespace is just a string */
-    case XML_ERR_NO_MEMORY: fail(r, TERSE_ENOMEM, "out of memory"); return;
+    case XML_WAR_NS_URI_RELATIVE:
+        return; /* a namespace is just a string */
+    case XML_ERR_NO_MEMORY:
+        fail(r, TERSE_ENOMEM, "out of memory");
+        return;
     case XML_ERR_UNDECLARED_ENTITY:
     case XML_WAR_UNDECLARED_ENTITY:
         fail(r, TERSE_ERESTRICTED,
@@ -411,17 +437,20 @@ static void on_error(void *arg, xmlErrorPtr e) {
             return;
         }
         break;
-    default: break;
+    default:
+        break;
     }
     if (e->domain == XML_FROM_NAMESPACE) {
-        fail(r, TERSE_ENAMESPACE, "a prefix that is not declared, or declared "
-                                  "as what it must not be");
+        fail(r, TERSE_ENAMESPACE,
+             "a prefix that is not declared, or declared "
+             "as what it must not be");
         return;
     }
     fail(r, TERSE_EXML, "XML that is not well-formed");
 }
 
-/* ---- feeding --------------------------------------------------------------- */
+/* ---- feeding ---------------------------------------------------------------
+ */
 
 static const xmlSAXHandler handler = {
     .initialized = XML_SAX2_MAGIC,
@@ -438,7 +467,8 @@ static const xmlSAXHandler handler = {
 };
 
 static void drop_parser(struct terse_reader *r) {
-    if (r->ctxt) xmlFreeParserCtxt(r->ctxt);
+    if (r->ctxt)
+        xmlFreeParserCtxt(r->ctxt);
     r->ctxt = NULL;
     r->fed = r->start = 0;
     r->lead = 0;
@@ -451,11 +481,12 @@ static void drop_parser(struct terse_reader *r) {
 static bool make_parser(struct terse_reader *r) {
     xmlSAXHandler sax = handler;
     xmlParserCtxtPtr ctxt = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
-    xmlDictPtr dict =
-        xmlDictCreateSub(xml_names_dict(schema_names(r->schema)));
+    xmlDictPtr dict = xmlDictCreateSub(xml_names_dict(schema_names(r->schema)));
     if (!ctxt || !dict) {
-        if (ctxt) xmlFreeParserCtxt(ctxt);
-        if (dict) xmlDictFree(dict);
+        if (ctxt)
+            xmlFreeParserCtxt(ctxt);
+        if (dict)
+            xmlDictFree(dict);
         fail(r, TERSE_ENOMEM, "out of memory for a parser");
         return false;
     }
@@ -470,7 +501,8 @@ static bool make_parser(struct terse_reader *r) {
 /* A new parser in the place of one that has seen too many names. */
 static void renew_parser(struct terse_reader *r) {
     drop_parser(r);
-    if (!make_parser(r)) return;
+    if (!make_parser(r))
+        return;
     r->renewing = true;
     xmlParseChunk(r->ctxt, (const char *)terse_buf_data(&r->header),
                   (int)r->header.len, 0);
@@ -486,22 +518,27 @@ static void renew_parser(struct terse_reader *r) {
 static size_t check_lead(struct terse_reader *r, const char *p, size_t n) {
     size_t i = 0;
     if (r->lead == 0) {
-        while (i < n && is_space((const xmlChar *)p + i, 1)) i++;
-        if (i == n) return n;
+        while (i < n && is_space((const xmlChar *)p + i, 1))
+            i++;
+        if (i == n)
+            return n;
         if (p[i] != '<') {
-            fail(r, (uint8_t)p[i] == 0xef || (uint8_t)p[i] >= 0xfe ||
-                            p[i] == 0
-                        ? TERSE_EENCODING
-                        : TERSE_EXML,
+            fail(r,
+                 (uint8_t)p[i] == 0xef || (uint8_t)p[i] >= 0xfe || p[i] == 0
+                     ? TERSE_EENCODING
+                     : TERSE_EXML,
                  "a stream that does not start with '<' in plain UTF-8");
             return i;
         }
         r->lead = 1;
-        if (i + 1 == n) return i;
-        if (p[i + 1] == 0) fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
+        if (i + 1 == n)
+            return i;
+        if (p[i + 1] == 0)
+            fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
         r->lead = 2;
     } else if (r->lead == 1) {
-        if (p[0] == 0) fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
+        if (p[0] == 0)
+            fail(r, TERSE_EENCODING, "UTF-16 or UTF-32");
         r->lead = 2;
     }
     return i;
@@ -531,8 +568,10 @@ enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
         size_t skip = r->lead < 2 ? check_lead(r, p, n) : 0;
         p += skip;
         n -= skip;
-        if (n == 0 || failed(r)) break;
-        if (!r->ctxt && !make_parser(r)) break;
+        if (n == 0 || failed(r))
+            break;
+        if (!r->ctxt && !make_parser(r))
+            break;
         size_t used = feed_slice(r, p, n < SLICE ? n : SLICE);
         p += used;
         n -= used;
@@ -559,7 +598,8 @@ enum terse_err terse_reader_new(struct terse_reader **out,
                                 const struct terse_limits *limits,
                                 terse_reader_cb cb, void *arg) {
     struct terse_reader *r = calloc(1, sizeof(*r));
-    if (!r) return TERSE_ENOMEM;
+    if (!r)
+        return TERSE_ENOMEM;
     r->schema = schema;
     r->limits = *limits;
     r->cb = cb;
@@ -573,7 +613,8 @@ enum terse_err terse_reader_new(struct terse_reader **out,
 }
 
 void terse_reader_free(struct terse_reader *r) {
-    if (!r) return;
+    if (!r)
+        return;
     drop_parser(r);
     arena_fini(&r->arena);
     terse_buf_fini(&r->header);

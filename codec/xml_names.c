@@ -38,7 +38,8 @@ static bool grow(struct xml_names *names, uint32_t size) {
     struct xml_names bigger = *names;
     bigger.mask = size - 1;
     bigger.slots = calloc(size, sizeof(*bigger.slots));
-    if (!bigger.slots) return false;
+    if (!bigger.slots)
+        return false;
     for (uint32_t i = 0; names->slots && i <= names->mask; i++)
         if (names->slots[i].name)
             *find(&bigger, names->slots[i].ns, names->slots[i].name) =
@@ -54,9 +55,11 @@ static bool add(void *arg, struct terse_str ns, struct terse_str name,
     const xmlChar *n =
         xmlDictLookup(names->dict, (const xmlChar *)name.p, (int)name.n);
     const xmlChar *u =
-        ns.n == 0 ? NULL
-                  : xmlDictLookup(names->dict, (const xmlChar *)ns.p, (int)ns.n);
-    if (!n || (ns.n > 0 && !u)) return false;
+        ns.n == 0
+            ? NULL
+            : xmlDictLookup(names->dict, (const xmlChar *)ns.p, (int)ns.n);
+    if (!n || (ns.n > 0 && !u))
+        return false;
     if (names->used * 2 > names->mask && !grow(names, (names->mask + 1) * 2))
         return false;
     *find(names, u, n) = (struct name_slot){u, n, qname};
@@ -66,7 +69,8 @@ static bool add(void *arg, struct terse_str ns, struct terse_str name,
 
 struct xml_names *xml_names_new(const struct terse_schema *schema) {
     struct xml_names *names = calloc(1, sizeof(*names));
-    if (!names) return NULL;
+    if (!names)
+        return NULL;
     names->dict = xmlDictCreate();
     if (!names->dict || !grow(names, 1024) ||
         !schema_each_name(schema, add, names)) {
@@ -77,8 +81,10 @@ struct xml_names *xml_names_new(const struct terse_schema *schema) {
 }
 
 void xml_names_free(struct xml_names *names) {
-    if (!names) return;
-    if (names->dict) xmlDictFree(names->dict);
+    if (!names)
+        return;
+    if (names->dict)
+        xmlDictFree(names->dict);
     free(names->slots);
     free(names);
 }
