@@ -85,6 +85,7 @@ class Client:
         self.broken = []         # rules that what came has broken
         self.software = ('e2e', '1.0')
         self.managed = False     # stream management is on
+        self.acknowledges = True  # answers the server's requests for it
         self.handled = 0         # stanzas received since then
         self.sm_id = None
 
@@ -251,7 +252,8 @@ class Client:
     def respond(self, element):
         """Answers requests; what it returns is to be sent, or None."""
         if element.tag == SM + 'r' and self.managed:
-            return f"<a xmlns='urn:xmpp:sm:3' h='{self.handled}'/>"
+            return (f"<a xmlns='urn:xmpp:sm:3' h='{self.handled}'/>"
+                    if self.acknowledges else None)
         if self.managed and element.tag.startswith(CLIENT):
             self.handled += 1
         if (element.tag != CLIENT + 'iq' or
@@ -288,7 +290,8 @@ class Driven(Client):
         raise NotImplementedError
 
     async def start(self):
-        path = os.path.join(os.environ['E2E_DRIVERS'], self.program)
+        path = os.path.join(os.environ['E2E_DRIVERS'],
+                            'e2e-' + self.program)
         # The inherited stderr is pytest's capture: sanitizers report there.
         self.process = await asyncio.create_subprocess_exec(
             path, *self.arguments(), stdin=asyncio.subprocess.PIPE,
@@ -303,6 +306,8 @@ class Driven(Client):
                     {'\\\\': '\\', '\\n': '\n', '\\r': '\r'}.get(part, part)
                     for part in _tokens(text))
             self.event(tag, text)
+        if not self.gone:
+            self.event('gone', 'the driver ended')
 
     def event(self, tag, text):
         if tag == 'in':
@@ -487,6 +492,13 @@ class StropheClient(Driven):
     def arguments(self):
         return self.host, str(self.port)
 
+    async def send(self, xml):
+        # libstrophe forgets the namespaces of attributes as it reads a
+        # stanza from a string; what has any goes out as it is.
+        raw = 'xml:' in xml or 'xmlns:' in xml
+        self.write('raw' if raw else 'send', xml)
+        await self.process.stdin.drain()
+
     async def ready(self):
         while True:
             tag, text = await self.answer()
@@ -507,8 +519,8 @@ class StropheClient(Driven):
         await self.start()
         if register:
             await self.register(user, password, domain)
-        self.write('login', f'{user}@{domain}/{resource}', password,
-                   '1' if manage else '0')
+        self.write('login', '\t'.join((f'{user}@{domain}/{resource}', password,
+                                       '1' if manage else '0')))
         self.jid = await self.ready()
 
     async def register(self, user, password, domain):
@@ -594,6 +606,8 @@ class SlixmppClient(Client):
             'failed_auth', lambda failure: refused.append(failure['condition']))
         if register:
             self.x.register_plugin('xep_0077')
+            # slixmpp 1.8 holds back its own registration iq until login.
+            self.x._always_send_everything = True
             self.x.add_event_handler('register', self.register)
         outcome = self.until('sm_enabled' if manage else 'session_start',
                              'failed_all_auth')
@@ -634,10 +648,19 @@ class SlixmppClient(Client):
             await lost
 
     async def answered(self, future):
+        """The answer to an iq, as XML; Gone if the stream ends before."""
+        end = asyncio.ensure_future(self.expect_gone())
         try:
-            return (await asyncio.wait_for(future, TIMEOUT)).xml
+            future = asyncio.ensure_future(future)
+            await asyncio.wait((future, end), timeout=TIMEOUT,
+                               return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                raise self.gone or AssertionError('no answer to an iq')
+            return future.result().xml
         except slixmpp.exceptions.IqError as error:
             return error.iq.xml
+        finally:
+            end.cancel()
 
     async def iq(self, kind, payload, to=None):
         iq = self.x.make_iq(itype=kind, ito=to)
@@ -666,6 +689,7 @@ class SlixmppClient(Client):
                              ppriority=priority)
 
     async def roster(self):
+        self.x.client_roster.version = ''  # all of it, not what is new
         reply = await self.answered(self.x.get_roster())
         return reply.find(ROSTER + 'query')
 

@@ -2,16 +2,19 @@
  * strophe_driver.c: an ordinary libstrophe program, driven over stdin and
  * stdout, one command or event a line (\n, \r, \\ escaped):
  *   strophe_driver HOST PORT
- *   login JID PASSWORD SM  logs in (SM 0: without stream management); answers
- *                          "ready FULLJID" or "gone"
+ *   login JID PASSWORD SM  logs in (SM 0: without stream management); the
+ *                          arguments are separated by tabs; answers "ready
+ *                          FULLJID" or "gone"
  *   open DOMAIN            opens a stream and does not log in; answers "ready"
  *   send XML               sends a stanza
+ *   raw XML                sends these bytes
  *   drop                   loses the connection with nothing said
  *   resume                 connects again and resumes; answers "ready" or
  * "gone" Prints "in XML" for each stanza, "failure XML" for a refused login.
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,9 +111,9 @@ static void login(char *args) {
     char *save, *sm;
     free(jid);
     free(password);
-    jid = strdup(strtok_r(args, " ", &save));
-    password = strdup(strtok_r(NULL, " ", &save));
-    sm = strtok_r(NULL, " ", &save);
+    jid = strdup(strtok_r(args, "\t", &save));
+    password = strdup(strtok_r(NULL, "\t", &save));
+    sm = strtok_r(NULL, "\t", &save);
     without_sm = sm && strcmp(sm, "0") == 0;
     raw = false;
     if (conn)
@@ -139,9 +142,10 @@ static void resume(void) {
         emit("gone", "cannot connect");
 }
 
-static void send_stanza(char *xml) {
-    char *to = xml;
-    for (const char *from = xml; *from; from++) {
+/* Undoes the escapes in place. */
+static void unescape(char *s) {
+    char *to = s;
+    for (const char *from = s; *from; from++) {
         if (*from == '\\' && from[1]) {
             from++;
             *to++ = (char)(*from == 'n' ? '\n' : *from == 'r' ? '\r' : *from);
@@ -150,6 +154,9 @@ static void send_stanza(char *xml) {
         }
     }
     *to = 0;
+}
+
+static void send_stanza(const char *xml) {
     xmpp_stanza_t *stanza = xmpp_stanza_new_from_string(ctx, xml);
     if (!stanza) {
         emit("bad", "libstrophe cannot read this stanza");
@@ -161,6 +168,7 @@ static void send_stanza(char *xml) {
 
 static void command(char *line) {
     char *args = strchr(line, ' ');
+    unescape(line);
     if (args)
         *args++ = 0;
     else
@@ -171,6 +179,8 @@ static void command(char *line) {
         open_only(args);
     else if (strcmp(line, "send") == 0)
         send_stanza(args);
+    else if (strcmp(line, "raw") == 0)
+        xmpp_send_raw(conn, args, strlen(args));
     else if (strcmp(line, "drop") == 0)
         shutdown(fd, SHUT_RDWR);
     else if (strcmp(line, "resume") == 0)
@@ -213,6 +223,7 @@ int main(int argc, char **argv) {
     host = argv[1];
     port = (unsigned short)atoi(argv[2]);
     xmpp_log_t log = {on_log, NULL};
+    signal(SIGPIPE, SIG_IGN); /* libstrophe does not */
     xmpp_initialize();
     ctx = xmpp_ctx_new(NULL, &log);
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);

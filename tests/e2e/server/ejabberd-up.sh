@@ -12,7 +12,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 DIR=$(mkdir -p "$1" && cd "$1" && pwd -P)
 BASE=$2
 DOMAIN=${DOMAIN:-im.example.net}
-USERS=${USERS:-alice bob carol dave}
+USERS=${USERS-alice bob carol dave}
 if [ -f "$DIR/pid" ] && kill -0 "$(cat "$DIR/pid")" 2>/dev/null; then
     echo "already running in $DIR" >&2
     exit 4
