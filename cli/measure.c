@@ -139,14 +139,14 @@ static double ratio(uint64_t a, uint64_t b) {
 }
 
 static void print_head(void) {
-    printf("%-24s %-4s %8s %9s %9s %9s %9s %7s %7s %7s %7s\n", "file", "dir",
+    printf("%-26s %-4s %8s %9s %9s %9s %9s %7s %7s %7s %7s\n", "file", "dir",
            "elements", "XML", "frames", "zlib-9", "xz", "fr/XML", "zl/XML",
            "fr/zl", "fr/xz");
 }
 
 static void print_row(const char *file, const char *dir, unsigned long elements,
                       const uint64_t v[4]) {
-    printf("%-24.24s %-4s %8lu %9llu %9llu %9llu %9llu %7.3f %7.3f %7.3f "
+    printf("%-26.26s %-4s %8lu %9llu %9llu %9llu %9llu %7.3f %7.3f %7.3f "
            "%7.3f\n",
            file, dir, elements, (unsigned long long)v[0],
            (unsigned long long)v[1], (unsigned long long)v[2],

@@ -4,7 +4,6 @@
 #include "squeeze.h"
 
 #include <lzma.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of one direction that are kept for xz. */
@@ -47,25 +46,38 @@ enum terse_err squeeze_add(struct squeeze *squeeze, const void *p, size_t n) {
     return terse_buf_append(&squeeze->whole, p, n);
 }
 
+/* Runs xz to its end and counts what comes out. */
+static enum terse_err xz_finish(lzma_stream *xz, uint64_t *size) {
+    uint8_t sink[16384];
+    lzma_ret rc;
+    do {
+        xz->next_out = sink;
+        xz->avail_out = sizeof(sink);
+        rc = lzma_code(xz, LZMA_FINISH);
+        *size += sizeof(sink) - xz->avail_out;
+    } while (rc == LZMA_OK);
+    return rc == LZMA_STREAM_END ? TERSE_OK : TERSE_ENOMEM;
+}
+
 /* `xz -9e` of n bytes. Its dictionary of 64 MiB would cost 674 MiB of memory;
  * one that holds all of the input finds the same matches. */
 static enum terse_err xz_size(const uint8_t *p, size_t n, uint64_t *size) {
     lzma_options_lzma options;
     lzma_filter filters[] = {{LZMA_FILTER_LZMA2, &options},
                              {LZMA_VLI_UNKNOWN, NULL}};
-    size_t cap = lzma_stream_buffer_bound(n), used = 0;
+    lzma_stream xz = LZMA_STREAM_INIT;
     if (lzma_lzma_preset(&options, 9 | LZMA_PRESET_EXTREME))
         return TERSE_ENOMEM;
     while (options.dict_size / 2 >= n && options.dict_size > 65536)
         options.dict_size /= 2;
-    uint8_t *out = malloc(cap);
-    if (!out)
+    if (lzma_stream_encoder(&xz, filters, LZMA_CHECK_CRC64) != LZMA_OK)
         return TERSE_ENOMEM;
-    lzma_ret rc = lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC64, NULL, p,
-                                            n, out, &used, cap);
-    free(out);
-    *size = used;
-    return rc == LZMA_OK ? TERSE_OK : TERSE_ENOMEM;
+    xz.next_in = p;
+    xz.avail_in = n;
+    *size = 0;
+    enum terse_err err = xz_finish(&xz, size);
+    lzma_end(&xz);
+    return err;
 }
 
 enum terse_err squeeze_end(struct squeeze *squeeze) {
