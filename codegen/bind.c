@@ -295,6 +295,9 @@ static void bind_field(const struct binding *b) {
                b->in->special == SPECIAL_ATTR;
     if (own) {
         f->bind = BIND_NONE;
+        if (count_items(&f->rule))
+            REFUSE(b, "%s of %s is not bound by a rule, remove it", f->proto,
+                   b->in->proto);
         if (!f->type)
             bind_form(b);
     } else if (f->type) {

@@ -1,5 +1,4 @@
 /* check.c: refuses what the engine could not map, or not in one way only. */
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,27 +19,50 @@ enum {
 
 static void check_name(struct place at, const char *of, const char *name,
                        struct report *r) {
-    if (name && !is_ncname(name))
+    if (name && (!is_ncname(name) || strcmp(name, "xmlns") == 0))
         report_add(r, at,
                    "%s: '%s' is no XML name, write a local name without a "
                    "prefix (attributes may have xml:)",
                    of, name);
 }
 
+/* "http:" is what a careless tool leaves of "http://...". */
 static void check_ns(struct place at, const char *of, const char *ns,
                      struct report *r) {
-    for (const char *p = ns; p && *p; p++) {
-        if ((unsigned char)*p > ' ' && *p != 0x7f)
-            continue;
-        report_add(r, at,
-                   "%s: white space in namespace '%s', write the exact name",
-                   of, ns);
-        return;
-    }
+    const char *what = NULL;
+    for (const char *p = ns; p && *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            what = "has white space";
+    if (ns && *ns && ns[strlen(ns) - 1] == ':')
+        what = "is cut off";
+    if (what)
+        report_add(r, at, "%s: namespace '%s' %s, write the exact name", of, ns,
+                   what);
 }
 
 /* ---- enums ----------------------------------------------------------------
  */
+
+static bool is_xml_text(const char *s) {
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ' && !strchr("\t\n\r", *s))
+            return false;
+    return true;
+}
+
+/* Complains at the later line of the two. */
+static void check_values(const struct value *a, const struct value *b,
+                         struct report *r) {
+    const struct value *first = a->at.line <= b->at.line ? a : b;
+    const struct value *second = first == a ? b : a;
+    if (a->number == b->number)
+        report_add(r, second->at,
+                   "%s has the number of %s, take the next free one",
+                   second->proto, first->proto);
+    if (a->text && b->text && strcmp(a->text, b->text) == 0)
+        report_add(r, second->at, "%s stands for \"%s\" as %s does, remove one",
+                   second->proto, second->text, first->proto);
+}
 
 static void check_value(const struct enumeration *e, size_t i,
                         struct report *r) {
@@ -48,21 +70,17 @@ static void check_value(const struct enumeration *e, size_t i,
     if (v->number < 0 || v->number > NUMBER_MAX)
         report_add(r, v->at, "%s = %d, use a number from 0 to %d", v->proto,
                    v->number, NUMBER_MAX);
-    if (!v->text) {
+    if (!v->text)
         report_add(r, v->at,
                    "%s stands for no characters, add [(terse.value) = \"...\"]",
                    v->proto);
-        return;
-    }
-    for (size_t j = 0; j < e->n_values; j++) {
-        const struct value *w = &e->values[j];
-        if (j == i || !w->text || strcmp(v->text, w->text) != 0)
-            continue;
-        /* Named once, at the later line. */
-        if (w->at.line < v->at.line || (w->at.line == v->at.line && j < i))
-            report_add(r, v->at, "%s stands for \"%s\" as %s does, remove one",
-                       v->proto, v->text, w->proto);
-    }
+    else if (!is_xml_text(v->text))
+        report_add(r, v->at,
+                   "%s stands for a control character, which XML cannot hold: "
+                   "remove it",
+                   v->proto);
+    for (size_t j = i + 1; j < e->n_values; j++)
+        check_values(v, &e->values[j], r);
 }
 
 static void check_enum(const struct enumeration *e, struct report *r) {
@@ -119,10 +137,37 @@ static void check_choice(const struct field *f, struct report *r) {
                    f->values->values[i].text, r);
 }
 
+/* Frame, Element, Attr and Close stand for no one element. */
+static void check_container(const struct message *in, const struct field *f,
+                            struct report *r) {
+    if (in->special == SPECIAL_NO)
+        return;
+    if (f->bind == BIND_ATTR || f->bind == BIND_TEXT)
+        report_add(r, f->at,
+                   "%s is an attribute or text of %s, which is no element: "
+                   "bind it to a child",
+                   f->proto, in->proto);
+    if (in->special == SPECIAL_CLOSE ||
+        (in->special == SPECIAL_ATTR && f->extension))
+        report_add(r, f->at,
+                   "%s is in %s, which takes no more fields: remove "
+                   "it",
+                   f->proto, in->proto);
+    bool typed = in->special == SPECIAL_ELEMENT && f->extension;
+    if ((typed || in->special == SPECIAL_FRAME) && f->bind != BIND_REST &&
+        f->desc->label != LABEL(OPTIONAL))
+        report_add(r, f->at, "%s is one choice of %s, make it optional",
+                   f->proto, in->proto);
+    if (typed && strcmp(f->proto, "is") == 0)
+        report_add(r, f->at, "%s is the name of Element's union, take another",
+                   f->proto);
+}
+
 static void check_field(const struct message *in, const struct field *f,
                         struct report *r) {
     check_proto2(f, r);
     check_rest(in, f, r);
+    check_container(in, f, r);
     check_choice(f, r);
     check_name(f->at, f->proto, f->name, r);
     check_name(f->at, f->proto, f->attr, r);
@@ -226,16 +271,9 @@ static void check_message(const struct message *m, struct report *r) {
         report_add(r, m->at, "%s has %zu fields, keep to %d", m->proto,
                    m->n_fields, FIELDS_MAX);
     for (size_t i = 0; i < m->n_fields; i++) {
-        const struct field *f = &m->fields[i];
-        check_field(m, f, r);
-        if (m->special == SPECIAL_ELEMENT && f->extension &&
-            (f->desc->label != LABEL(OPTIONAL) || !strcmp(f->proto, "is")))
-            report_add(r, f->at,
-                       "%s is one of Element's union, make it optional and "
-                       "name it other than 'is'",
-                       f->proto);
+        check_field(m, &m->fields[i], r);
         for (size_t j = i + 1; j < m->n_fields; j++)
-            check_pair(m, f, &m->fields[j], r);
+            check_pair(m, &m->fields[i], &m->fields[j], r);
     }
 }
 
