@@ -1,7 +1,7 @@
 # Terse. `make` alone lists what can be made.
 #
 # Everything is found by its place, so a new file needs no line here:
-#   codec/*.c net/*.c         libraries           client/agent*.c  terse-agent
+#   codec/*.c net/*.c bridge/*.c  libraries           client/agent*.c  terse-agent
 #   proxy/*.c cli/*.c         programs            client/*.c       client library
 #   tests/unit/NAME_test.c    one cmocka program each; other tests/unit/*.c are
 #                             shared by all of them. proxy_*, cli_* and agent_*
@@ -69,6 +69,7 @@ main_of = $(if $(1),$(shell grep -l '^int main' $(1)))
 CODEGEN_C = $(wildcard codegen/*.c)
 CODEC_C = $(wildcard codec/*.c)
 NET_C = $(wildcard net/*.c)
+BRIDGE_C = $(wildcard bridge/*.c)
 PROXY_C = $(wildcard proxy/*.c)
 CLI_C = $(wildcard cli/*.c)
 AGENT_C = $(wildcard client/agent*.c)
@@ -78,7 +79,8 @@ UNIT_LIB_C = $(filter-out $(UNIT_C),$(wildcard tests/unit/*.c))
 E2E_C = $(wildcard tests/e2e/*.c)
 E2E_LIB_C = $(wildcard tests/e2e/wire/*.c)
 FUZZ_C = $(wildcard tests/fuzz/*_fuzz.c)
-OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] proxy/*.[ch] \
+OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
+	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
 	tests/fuzz/*.[ch] bench/*.[ch] demo/*.[ch])
@@ -92,8 +94,11 @@ PLUGIN = $(O)/bin/protoc-gen-terse
 
 LIB_CODEC = $(O)/lib/libterse.a
 LIB_NET = $(O)/lib/libterse-net.a
+# Of tersed and terse-agent: what stands on net/ and codec/.
+LIB_BRIDGE = $(O)/lib/libterse-bridge.a
 LIB_CLIENT = $(O)/lib/libterse-client.a
-LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(NET_C),$(LIB_NET)) $(LIB_CODEC)
+LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(BRIDGE_C),$(LIB_BRIDGE)) \
+	$(if $(NET_C),$(LIB_NET)) $(LIB_CODEC)
 
 PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
@@ -187,7 +192,7 @@ install: all ## install to DESTDIR and PREFIX
 		$(DESTDIR)$(PREFIX)/include/terse $(DESTDIR)$(PREFIX)/share/terse
 	install -m 755 $(filter-out $(PLUGIN),$(PROGRAMS)) \
 		$(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(filter-out $(LIB_NET),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(filter-out $(LIB_NET) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
 		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
 	install -m 644 $(O)/gen/terse.proto $(DESTDIR)$(PREFIX)/share/terse
@@ -269,6 +274,9 @@ $(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o
 	$(archive)
 
 $(LIB_NET): $(call objects,$(NET_C))
+	$(archive)
+
+$(LIB_BRIDGE): $(call objects,$(BRIDGE_C))
 	$(archive)
 
 # For users who link nothing but this and libterse.a.

@@ -2,6 +2,9 @@
 #include "net/aio.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
 
 enum net_err net_err_of(int rv) {
     switch (rv) {
@@ -42,4 +45,22 @@ void net_stream_drop(struct nng_stream *stream) {
         return;
     nng_stream_close(stream);
     nng_stream_free(stream);
+}
+
+void net_stream_peer(struct nng_stream *stream, char addr[48],
+                     uint16_t *port) {
+    nng_sockaddr sa;
+
+    memset(&sa, 0, sizeof(sa));
+    addr[0] = '\0';
+    *port = 0;
+    if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &sa))
+        return;
+    if (sa.s_family == NNG_AF_INET) {
+        inet_ntop(AF_INET, &sa.s_in.sa_addr, addr, 48);
+        *port = ntohs(sa.s_in.sa_port);
+    } else if (sa.s_family == NNG_AF_INET6) {
+        inet_ntop(AF_INET6, sa.s_in6.sa_addr, addr, 48);
+        *port = ntohs(sa.s_in6.sa_port);
+    }
 }

@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-
 enum {
     CONN_RAW = 8192,      /* bytes of one read */
     CONN_BATCH = 65536,   /* bytes encrypted at a time */
@@ -456,20 +454,7 @@ void net_conn_cipher(const struct net_conn *conn, char *out) {
 
 void net_conn_peer(const struct net_conn *conn, char addr[48],
                    uint16_t *port) {
-    nng_sockaddr sa;
-
-    memset(&sa, 0, sizeof(sa));
-    addr[0] = '\0';
-    *port = 0;
-    if (nng_stream_get_addr(conn->stream, NNG_OPT_REMADDR, &sa))
-        return;
-    if (sa.s_family == NNG_AF_INET) {
-        inet_ntop(AF_INET, &sa.s_in.sa_addr, addr, 48);
-        *port = ntohs(sa.s_in.sa_port);
-    } else if (sa.s_family == NNG_AF_INET6) {
-        inet_ntop(AF_INET6, sa.s_in6.sa_addr, addr, 48);
-        *port = ntohs(sa.s_in6.sa_port);
-    }
+    net_stream_peer(conn->stream, addr, port);
 }
 
 void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {

@@ -71,6 +71,9 @@ NET_NODISCARD enum net_err net_owner_init(struct net_owner *owner,
 void net_owner_fini(struct net_owner *owner);
 /* Any thread, with or without the lock. */
 void net_owner_hold(struct net_owner *owner);
+/* The same for one who only knows where it is, as a list does that fini takes
+ * it from: false if the last reference is gone already. */
+bool net_owner_try_hold(struct net_owner *owner);
 /* Any thread, never with the lock. May call fini. */
 void net_owner_rele(struct net_owner *owner);
 void net_lock(struct net_owner *owner);
@@ -164,7 +167,7 @@ bool net_conn_is_secure(const struct net_conn *conn);
 /* E.g. "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in clear; into out[64]. */
 void net_conn_cipher(const struct net_conn *conn, char *out);
 
-/* The peer's address, e.g. "192.0.2.1" or "2001:db8::1", and its port. */
+/* As net_stream_peer. */
 void net_conn_peer(const struct net_conn *conn, char addr[48],
                    uint16_t *port);
 
@@ -199,6 +202,8 @@ uint16_t net_listener_port(const struct net_listener *listener);
 void net_listener_free(struct net_listener *listener);
 /* Closes a stream that nobody wants. Any thread, any lock. */
 void net_stream_drop(struct nng_stream *stream);
+/* The peer's address, e.g. "192.0.2.1" or "2001:db8::1", and its port. */
+void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port);
 
 /* ---- dialling --------------------------------------------------------------- */
 

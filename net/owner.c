@@ -41,6 +41,14 @@ void net_owner_hold(struct net_owner *owner) {
     atomic_fetch_add_explicit(&owner->refs, 1, memory_order_relaxed);
 }
 
+bool net_owner_try_hold(struct net_owner *owner) {
+    unsigned refs = atomic_load_explicit(&owner->refs, memory_order_relaxed);
+
+    while (refs && !atomic_compare_exchange_weak(&owner->refs, &refs, refs + 1))
+        ;
+    return refs > 0;
+}
+
 void net_owner_rele(struct net_owner *owner) {
     if (atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) == 1)
         owner->fini(owner);

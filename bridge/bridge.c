@@ -1,0 +1,259 @@
+/* bridge.c: see bridge.h. */
+#include "bridge/bridge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a leg keeps of its scratch memory between elements. */
+enum { BRIDGE_KEEP = 16384 };
+
+struct net_marks bridge_marks(const struct bridge *bridge) {
+    size_t most = bridge->limits->stanza_bytes > bridge->limits->frame_bytes
+                      ? bridge->limits->stanza_bytes
+                      : bridge->limits->frame_bytes;
+
+    /* One read completes at most one long element and some short ones. */
+    return (struct net_marks){
+        .low = bridge->high / 4,
+        .high = bridge->high,
+        .max = bridge->high + 2 * most + 256 * 1024,
+    };
+}
+
+const char *bridge_net_condition(enum net_err err) {
+    switch (err) {
+    case NET_ENOMEM:
+    case NET_EFULL:
+        return "resource-constraint";
+    case NET_ELIMIT:
+        return "policy-violation";
+    case NET_EFRAMING:
+        return "bad-format";
+    case NET_ETIMEOUT:
+        return "connection-timeout";
+    default:
+        return "remote-connection-failed";
+    }
+}
+
+static const char *escaped(char c) {
+    switch (c) {
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '&':
+        return "&amp;";
+    case '\'':
+        return "&apos;";
+    case '"':
+        return "&quot;";
+    default:
+        return NULL;
+    }
+}
+
+void bridge_escape(char *out, size_t size, const char *s) {
+    size_t at = strlen(out), whole;
+
+    while (*s) {
+        const char *e = escaped(*s);
+        size_t n = e ? strlen(e) : 1;
+
+        /* A character of UTF-8 goes in whole or not at all. */
+        if (!e && (*s & 0x80))
+            while ((s[n] & 0xc0) == 0x80)
+                n++;
+        whole = at + n;
+        if (whole >= size)
+            break;
+        memcpy(out + at, e ? e : s, n);
+        at = whole;
+        s += e ? 1 : n;
+    }
+    out[at] = '\0';
+}
+
+static void append(char *out, const char *s) {
+    size_t at = strlen(out), n = strlen(s);
+
+    if (at + n < BRIDGE_TEXT)
+        memcpy(out + at, s, n + 1);
+}
+
+static void attribute(char *out, const char *name, const char *value) {
+    if (!value)
+        return;
+    append(out, " ");
+    append(out, name);
+    append(out, "='");
+    /* Room is left for what follows: values come from peers. */
+    bridge_escape(out, strlen(out) + 300, value);
+    append(out, "'");
+}
+
+void bridge_header(char *out, const char *from, const char *to,
+                   const char *id) {
+    out[0] = '\0';
+    append(out, "<?xml version='1.0'?><stream:stream xmlns='" TERSE_NS_CLIENT
+                "' xmlns:stream='" TERSE_NS_STREAM "'");
+    attribute(out, "from", from);
+    attribute(out, "to", to);
+    attribute(out, "id", id);
+    append(out, " version='1.0' xml:lang='en'>");
+}
+
+void bridge_error(char *out, const char *condition, const char *text) {
+    append(out, "<stream:error><");
+    append(out, condition);
+    append(out, " xmlns='" BRIDGE_NS_ERRORS "'/>");
+    if (text && *text) {
+        append(out, "<text xmlns='" BRIDGE_NS_ERRORS "' xml:lang='en'>");
+        bridge_escape(out, strlen(out) + 600, text);
+        append(out, "</text>");
+    }
+    append(out, "</stream:error>" BRIDGE_FOOTER);
+}
+
+static void trim(struct terse_buf *buf) {
+    if (buf->cap > BRIDGE_KEEP)
+        terse_buf_fini(buf);
+    else
+        terse_buf_reset(buf);
+}
+
+/* ---- the leg of frames ------------------------------------------------------ */
+
+void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
+                    enum net_framing framing, bool dialling) {
+    memset(leg, 0, sizeof(*leg));
+    leg->bridge = bridge;
+    leg->dialling = dialling;
+    net_framer_init(&leg->framer, framing, bridge->limits->frame_bytes);
+    terse_buf_init(&leg->scratch, bridge->limits->frame_bytes);
+}
+
+void frame_leg_fini(struct frame_leg *leg) {
+    net_framer_fini(&leg->framer);
+    terse_buf_fini(&leg->scratch);
+}
+
+static enum net_err hello(struct frame_leg *leg) {
+    size_t n;
+    const void *p = net_framer_hello(&leg->framer, leg->dialling, &n);
+
+    leg->greeted = true;
+    return n ? net_conn_write(leg->conn, p, n) : NET_OK;
+}
+
+enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
+                             size_t n) {
+    uint8_t header[NET_HEADER_MAX];
+    size_t used;
+    enum net_err err = NET_OK;
+
+    if (!leg->conn)
+        return NET_OK;
+    if (!leg->greeted)
+        err = hello(leg);
+    used = net_framer_header(&leg->framer, n, header);
+    if (!err)
+        err = net_conn_write(leg->conn, header, used);
+    return err ? err : net_conn_write(leg->conn, frame, n);
+}
+
+enum net_err frame_leg_encode(struct frame_leg *leg, enum terse_event event,
+                              const struct terse_node *node,
+                              struct terse_error *error) {
+    enum net_err err;
+
+    error->code = terse_encode(leg->bridge->schema, leg->bridge->limits, event,
+                               node, &leg->scratch, error);
+    if (error->code)
+        return NET_OK;
+    if (event == TERSE_OPEN)
+        leg->opened = true;
+    err = frame_leg_write(leg, terse_buf_data(&leg->scratch), leg->scratch.len);
+    trim(&leg->scratch);
+    return err;
+}
+
+struct saying {
+    struct frame_leg *leg;
+    enum net_err err;
+};
+
+static enum terse_err say_event(void *arg, enum terse_event event,
+                                struct terse_node *node) {
+    struct saying *saying = arg;
+    struct terse_error error = {0};
+
+    if (event == TERSE_OPEN && saying->leg->opened)
+        return TERSE_OK;
+    saying->err = frame_leg_encode(saying->leg, event, node, &error);
+    return saying->err ? TERSE_ENOMEM : error.code;
+}
+
+enum net_err frame_leg_say(struct frame_leg *leg, const char *xml) {
+    struct saying saying = {leg, NET_OK};
+    struct terse_reader *reader;
+    enum terse_err err;
+
+    err = terse_reader_new(&reader, leg->bridge->schema, &terse_limits_default,
+                           say_event, &saying);
+    if (err)
+        return NET_ENOMEM;
+    err = terse_reader_feed(reader, xml, strlen(xml));
+    terse_reader_free(reader);
+    if (saying.err)
+        return saying.err;
+    return err ? NET_EARG : NET_OK;
+}
+
+enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
+                            size_t *n) {
+    enum net_err err = net_framer_next(&leg->framer, frame, n);
+
+    if (!err && !leg->greeted && leg->framer.started)
+        err = hello(leg);
+    return err;
+}
+
+/* ---- the leg of XML ---------------------------------------------------------- */
+
+enum terse_err xml_leg_init(struct xml_leg *leg, const struct bridge *bridge,
+                            terse_reader_cb cb, void *arg) {
+    memset(leg, 0, sizeof(*leg));
+    leg->bridge = bridge;
+    terse_buf_init(&leg->scratch, (size_t)bridge->limits->stanza_bytes + 4096);
+    return terse_reader_new(&leg->reader, bridge->schema, bridge->limits, cb,
+                            arg);
+}
+
+void xml_leg_fini(struct xml_leg *leg) {
+    terse_reader_free(leg->reader);
+    terse_buf_fini(&leg->scratch);
+}
+
+enum terse_err xml_leg_decode(struct xml_leg *leg, const void *frame, size_t n,
+                              struct terse_error *error) {
+    enum terse_err err =
+        terse_decode(leg->bridge->schema, leg->bridge->limits, frame, n,
+                     TERSE_IN_STREAM, &leg->scratch, error);
+
+    if (err)
+        return err;
+    if (leg->conn && net_conn_write(leg->conn, terse_buf_data(&leg->scratch),
+                                    leg->scratch.len)) {
+        error->code = err = TERSE_ENOMEM;
+        snprintf(error->text, sizeof(error->text), "The write queue is full.");
+    }
+    trim(&leg->scratch);
+    return err;
+}
+
+void xml_leg_say(struct xml_leg *leg, const char *xml) {
+    /* Where the queue takes no more, the connection is past saving. */
+    if (leg->conn && net_conn_write(leg->conn, xml, strlen(xml)))
+        return;
+}

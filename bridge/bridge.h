@@ -1,0 +1,108 @@
+/*
+ * bridge.h: the two legs that a session stands on, shared by tersed and
+ * terse-agent. A leg is a connection (net/) with what turns its bytes into
+ * elements (codec/): one leg carries frames, the other XML.
+ *
+ * A leg belongs to the session that embeds it; every function is called with
+ * the session's lock held. What to do with an element is the session's affair.
+ */
+#ifndef BRIDGE_H
+#define BRIDGE_H
+
+#include "codec/terse.h"
+#include "net/net.h"
+
+#define BRIDGE_NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
+#define BRIDGE_NS_SASL2 "urn:xmpp:sasl:2"
+#define BRIDGE_NS_TLS "urn:ietf:params:xml:ns:xmpp-tls"
+#define BRIDGE_NS_ERRORS "urn:ietf:params:xml:ns:xmpp-streams"
+
+/* What both legs of a session share; borrowed for the session's life. */
+struct bridge {
+    const struct terse_schema *schema;
+    const struct terse_limits *limits;
+    size_t high; /* high mark of write queues, in bytes */
+};
+
+/* Marks for a leg's connection: so that what one read or one frame turns into
+ * fits above the high mark. */
+struct net_marks bridge_marks(const struct bridge *bridge);
+
+/* The condition of a stream error for a failure of the network side. */
+const char *bridge_net_condition(enum net_err err);
+
+/* Appends s as attribute value or text, escaped, to out[size]; what does not
+ * fit is cut at a character. For our own few lines of XML only. */
+void bridge_escape(char *out, size_t size, const char *s);
+
+/* ---- the leg of frames ------------------------------------------------------ */
+
+struct frame_leg {
+    const struct bridge *bridge;
+    struct net_conn *conn; /* NULL: none yet, or closed */
+    struct net_framer framer;
+    struct terse_buf scratch;
+    bool dialling; /* we began: we say hello first */
+    bool greeted;  /* our hello is queued */
+    bool opened;   /* a header went out on this leg */
+};
+
+void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
+                    enum net_framing framing, bool dialling);
+void frame_leg_fini(struct frame_leg *leg);
+
+/* Queues one frame. */
+NET_NODISCARD enum net_err frame_leg_write(struct frame_leg *leg,
+                                           const void *frame, size_t n);
+/* Encodes an element as the reader's callback got it, and queues it. *error
+ * says what of it cannot be encoded. */
+NET_NODISCARD enum net_err frame_leg_encode(struct frame_leg *leg,
+                                            enum terse_event event,
+                                            const struct terse_node *node,
+                                            struct terse_error *error);
+/* Queues what `xml` says, a stream from its header on; the header itself is
+ * left out if one went out before. For the few things we say ourselves. */
+NET_NODISCARD enum net_err frame_leg_say(struct frame_leg *leg,
+                                         const char *xml);
+/* The next frame that came in, or NULL: see net_framer_next. Queues our hello
+ * when the peer's framing is known. */
+NET_NODISCARD enum net_err frame_leg_next(struct frame_leg *leg,
+                                          const uint8_t **frame, size_t *n);
+
+/* ---- the leg of XML ---------------------------------------------------------- */
+
+struct xml_leg {
+    const struct bridge *bridge;
+    struct net_conn *conn;
+    struct terse_reader *reader;
+    struct terse_buf scratch;
+    bool opened; /* a header went out on this leg */
+};
+
+NET_NODISCARD enum terse_err xml_leg_init(struct xml_leg *leg,
+                                          const struct bridge *bridge,
+                                          terse_reader_cb cb, void *arg);
+void xml_leg_fini(struct xml_leg *leg);
+
+/* Decodes a frame and queues its XML. TERSE_ENOMEM also where the queue is
+ * full. *error says what is wrong with the frame. */
+NET_NODISCARD enum terse_err xml_leg_decode(struct xml_leg *leg,
+                                            const void *frame, size_t n,
+                                            struct terse_error *error);
+/* Queues our own XML. */
+void xml_leg_say(struct xml_leg *leg, const char *xml);
+
+/* ---- what we say ourselves ---------------------------------------------------- */
+
+enum { BRIDGE_TEXT = 2048 };
+
+/* "<?xml …?><stream:stream …>" into out[BRIDGE_TEXT]; from, to, id: NULL for
+ * none. */
+void bridge_header(char *out, const char *from, const char *to,
+                   const char *id);
+/* Appends <stream:error> and the footer. */
+void bridge_error(char *out, const char *condition, const char *text);
+
+#define BRIDGE_FOOTER "</stream:stream>"
+
+#endif

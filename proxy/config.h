@@ -1,0 +1,61 @@
+/*
+ * config.h: what tersed is told. One row per option (config_rows) drives the
+ * parser, --help, --check, --sample-config and the manual.
+ *
+ * A config is immutable once loaded and counted: the server holds the current
+ * one, each session the one it began with.
+ */
+#ifndef PROXY_CONFIG_H
+#define PROXY_CONFIG_H
+
+#include "codec/terse.h"
+#include "net/net.h"
+
+#include <stdio.h>
+
+enum { CONFIG_LISTENS = 16 };
+
+enum starttls_mode { STARTTLS_REQUIRED, STARTTLS_OPTIONAL, STARTTLS_OFF };
+
+struct config_domain {
+    struct config_domain *next;
+    char *name;    /* lower case */
+    char *server;  /* "host:port", or NULL: SRV */
+    char *ca_file; /* NULL: the system's authorities */
+    uint32_t starttls;
+    struct net_tls *tls; /* made from ca_file; NULL if starttls is off */
+};
+
+struct config {
+    atomic_uint refs;
+    char *listen[CONFIG_LISTENS];
+    size_t n_listen;
+    uint32_t log_level;
+    char *dns_servers; /* NULL: the system's */
+    uint32_t max_connections, max_per_address;
+    uint32_t login_bytes, write_queue;
+    uint32_t connect_timeout, negotiate_timeout, login_timeout; /* ms */
+    uint32_t stall_timeout, close_timeout, drain_timeout;       /* ms */
+    struct terse_limits limits;
+    struct config_domain *domains;
+};
+
+/* Reads a file. Every mistake goes to `complaints` as "file:line: message".
+ * NULL if there was any. */
+struct config *config_load(const char *path, FILE *complaints);
+void config_hold(struct config *config);
+void config_rele(struct config *config); /* NULL is fine */
+
+/* The domain of that name (any case), or NULL. */
+const struct config_domain *config_find(const struct config *config,
+                                        const char *name);
+
+/* Warns of each option that differs and needs a restart. True if any does. */
+bool config_needs_restart(const struct config *old, const struct config *now,
+                          FILE *out);
+
+/* A commented sample file, and the options for --help and the manual. */
+void config_sample(FILE *out);
+void config_manual(FILE *out);
+
+#endif

@@ -1,0 +1,503 @@
+/* session.c: see session.h. */
+#include "proxy/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "bridge/log.h"
+
+#define NS_COMPRESS "http://jabber.org/protocol/compress"
+
+/* ---- state ------------------------------------------------------------------ */
+
+/* How long a state may last; 0 is no matter how long. */
+static uint32_t patience(const struct session *s) {
+    switch (s->state) {
+    case STATE_PROBING:
+    case STATE_ASKING:
+    case STATE_SECURING:
+        return s->config->negotiate_timeout;
+    case STATE_LEAVING:
+        return s->config->close_timeout;
+    default:
+        return 0;
+    }
+}
+
+static void move_to(struct session *s, enum event event, enum state next) {
+    enum state old = s->state;
+
+    if (old == next)
+        return;
+    log_event(LOG_DEBUG, s->id, "move", "on", event_names[event], "from",
+              state_names[old], "to", state_names[next], NULL);
+    s->state = next;
+    atomic_fetch_add(&s->server->entered[next], 1);
+    s->watching = false;
+    if (!s->step)
+        return;
+    if (patience(s))
+        net_timer_set(s->step, patience(s));
+    else
+        net_timer_stop(s->step);
+    if (next == STATE_UP && s->login) {
+        log_event(LOG_INFO, s->id, "logged-in", NULL);
+        net_timer_free(s->login);
+        s->login = NULL;
+    }
+}
+
+bool session_move(struct session *s, enum event event) {
+    enum state next;
+    char text[128];
+
+    if (state_next(s->state, event, &next)) {
+        move_to(s, event, next);
+        return true;
+    }
+    if (s->state == STATE_OVER)
+        return false;
+    snprintf(text, sizeof(text), "%s is out of place in state %s",
+             event_names[event], state_names[s->state]);
+    session_fail(s, "bad-format", text);
+    return false;
+}
+
+/* ---- ends -------------------------------------------------------------------- */
+
+/* Closes both legs. After this the session only waits to be freed. */
+static void end(struct session *s, enum net_close front, enum net_close back) {
+    uint32_t ms = s->config->close_timeout;
+    char in[24], out[24];
+
+    if (s->state != STATE_OVER)
+        move_to(s, EVENT_END, STATE_OVER);
+    net_dial_cancel(s->dial);
+    s->dial = NULL;
+    net_conn_close(s->front.conn, front, ms);
+    s->front.conn = NULL;
+    net_conn_close(s->back.conn, back, ms);
+    s->back.conn = NULL;
+    net_timer_free(s->login);
+    s->login = NULL;
+    net_timer_free(s->step);
+    s->step = NULL;
+    snprintf(in, sizeof(in), "%" PRIu64, s->frames_in);
+    snprintf(out, sizeof(out), "%" PRIu64, s->frames_out);
+    log_event(LOG_INFO, s->id, "closed", "frames_in", in, "frames_out", out,
+              NULL);
+}
+
+/* A header of ours for a client that got none; and then what `xml` adds. */
+static void say(struct session *s, const char *condition, const char *text) {
+    char xml[BRIDGE_TEXT], id[17];
+    uint64_t random = 0;
+
+    if (!s->front.conn || !s->front.framer.started)
+        return; /* we do not even know how it frames */
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = s->id;
+    snprintf(id, sizeof(id), "%016" PRIx64, random);
+    bridge_header(xml, s->asked[0] ? s->asked : NULL, NULL, id);
+    if (condition)
+        bridge_error(xml, condition, text);
+    else
+        strcat(xml, BRIDGE_FOOTER);
+    if (frame_leg_say(&s->front, xml))
+        log_event(LOG_WARN, s->id, "unsaid", "condition", condition, NULL);
+}
+
+static void footer(struct session *s) {
+    if (s->back.opened && !s->footed)
+        xml_leg_say(&s->back, BRIDGE_FOOTER);
+    s->footed = true;
+}
+
+void session_fail(struct session *s, const char *condition,
+                  const char *text) {
+    if (s->state == STATE_OVER)
+        return;
+    log_event(LOG_WARN, s->id, "failed", "condition", condition, "text", text,
+              "state", state_names[s->state], NULL);
+    if (s->server_error)
+        say(s, NULL, NULL); /* the client knows worse already */
+    else
+        say(s, condition, text);
+    footer(s);
+    end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
+}
+
+void session_fail_error(struct session *s, const struct terse_error *error,
+                        const char *side) {
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s%s%s%s", error->text,
+             error->path[0] ? " (in " : "", error->path,
+             error->path[0] ? ")" : "");
+    log_event(LOG_WARN, s->id, "refused", "side", side, NULL);
+    session_fail(s, terse_err_condition(error->code), text);
+}
+
+void session_close(struct session *s) {
+    if (!s->front.conn)
+        return;
+    say(s, NULL, NULL);
+    footer(s);
+    end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
+}
+
+void session_lose(struct session *s, const char *why) {
+    if (s->state == STATE_OVER)
+        return;
+    log_event(LOG_INFO, s->id, "lost", "why", why, "state",
+              state_names[s->state], NULL);
+    end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
+}
+
+void session_drain(struct session *s) {
+    if (s->state != STATE_OVER)
+        session_fail(s, "system-shutdown", NULL);
+}
+
+/* ---- flow -------------------------------------------------------------------- */
+
+/* Whether the client's next frame can be used now. */
+static bool front_wanted(const struct session *s) {
+    switch (s->state) {
+    case STATE_GREETING:
+        return true;
+    case STATE_LOGIN:
+    case STATE_RESTART:
+    case STATE_UP:
+        return s->back.conn && !net_conn_full(s->back.conn);
+    default:
+        return false;
+    }
+}
+
+static size_t watched(const struct net_conn *conn) {
+    return conn && net_conn_full(conn) ? net_conn_queued(conn) : SIZE_MAX;
+}
+
+/* A queue that is full has to move, or the session ends: with nothing read
+ * from a side, its death would go unnoticed. */
+static void watch(struct session *s) {
+    bool full = watched(s->front.conn) != SIZE_MAX ||
+                watched(s->back.conn) != SIZE_MAX;
+
+    if (patience(s) || full == s->watching)
+        return;
+    s->watching = full;
+    if (!full) {
+        net_timer_stop(s->step);
+        return;
+    }
+    s->watch_front = watched(s->front.conn);
+    s->watch_back = watched(s->back.conn);
+    net_timer_set(s->step, s->config->stall_timeout);
+}
+
+static void front_frame(struct session *s, const uint8_t *frame, size_t n);
+
+static void pull(struct session *s) {
+    while (front_wanted(s)) {
+        const uint8_t *frame;
+        size_t n;
+        enum net_err err = frame_leg_next(&s->front, &frame, &n);
+
+        if (err) {
+            session_fail(s, bridge_net_condition(err), net_strerror(err));
+            return;
+        }
+        if (!frame)
+            return;
+        front_frame(s, frame, n);
+    }
+}
+
+void session_go_on(struct session *s) {
+    pull(s);
+    if (s->state == STATE_OVER)
+        return;
+    if (front_wanted(s) || s->state == STATE_LEAVING)
+        net_conn_resume(s->front.conn);
+    else
+        net_conn_pause(s->front.conn);
+    if (s->back.conn && net_conn_full(s->front.conn))
+        net_conn_pause(s->back.conn);
+    else if (s->back.conn)
+        net_conn_resume(s->back.conn);
+    watch(s);
+    net_conn_flush(s->front.conn);
+    if (s->back.conn)
+        net_conn_flush(s->back.conn);
+}
+
+/* ---- frames from the client ---------------------------------------------------- */
+
+/* Reads what domain the header asks for; false if the session failed. */
+static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
+    struct terse_buf to;
+    enum terse_err err;
+    char asked[sizeof(s->asked)] = "";
+    bool found = false;
+
+    terse_buf_init(&to, 4096);
+    err = terse_frame_attr(s->bridge.schema, frame, n, "", "to", &to, &found);
+    if (!err && found && to.len < sizeof(asked) &&
+        !memchr(terse_buf_data(&to), 0, to.len))
+        memcpy(asked, terse_buf_data(&to), to.len);
+    terse_buf_fini(&to);
+    if (s->asked[0] && strcmp(s->asked, asked) != 0) {
+        session_fail(s, "host-unknown", "The new header names another domain.");
+        return false;
+    }
+    memcpy(s->asked, asked, sizeof(asked));
+    s->domain = config_find(s->config, s->asked);
+    if (!s->domain)
+        session_fail(s, "host-unknown", "This domain is not served here.");
+    return s->domain != NULL;
+}
+
+static void front_open(struct session *s, const uint8_t *frame, size_t n) {
+    bool first = s->state == STATE_GREETING;
+
+    if (!session_move(s, EVENT_CLIENT_OPEN) || !read_domain(s, frame, n))
+        return;
+    terse_buf_reset(&s->open);
+    if (terse_buf_append(&s->open, frame, n)) {
+        session_fail(s, "resource-constraint", "out of memory");
+        return;
+    }
+    if (first) {
+        log_event(LOG_INFO, s->id, "opened", "domain", s->domain->name,
+                  "framing",
+                  s->front.framer.framing == NET_FRAMING_SP ? "sp" : "native",
+                  NULL);
+        upstream_dial(s);
+    } else {
+        upstream_header(s);
+        terse_buf_fini(&s->open);
+    }
+}
+
+/* What must not reach the server through a proxy that ends TLS and encodes
+ * (RFC 6120 section 5.4.2.2, XEP-0138). True if it was answered here. */
+static bool answered(struct session *s, const struct terse_frame_info *info) {
+    char xml[BRIDGE_TEXT];
+    bool tls, compress;
+
+    tls = info->name.n == 8 && memcmp(info->name.p, "starttls", 8) == 0 &&
+          info->ns.n == sizeof(BRIDGE_NS_TLS) - 1 &&
+          memcmp(info->ns.p, BRIDGE_NS_TLS, info->ns.n) == 0;
+    compress = info->name.n == 8 && memcmp(info->name.p, "compress", 8) == 0 &&
+               info->ns.n == sizeof(NS_COMPRESS) - 1 &&
+               memcmp(info->ns.p, NS_COMPRESS, info->ns.n) == 0;
+    if (!tls && !compress)
+        return false;
+    bridge_header(xml, s->asked, NULL, NULL);
+    strcat(xml, tls ? "<failure xmlns='" BRIDGE_NS_TLS "'/>" BRIDGE_FOOTER
+                    : "<failure xmlns='" NS_COMPRESS
+                      "'><unsupported-method/></failure>");
+    if (frame_leg_say(&s->front, xml)) {
+        session_fail(s, "resource-constraint", NULL);
+        return true;
+    }
+    if (!tls)
+        return true;
+    log_event(LOG_INFO, s->id, "refused", "element", "starttls", NULL);
+    footer(s);
+    end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
+    return true;
+}
+
+static void front_element(struct session *s, const uint8_t *frame, size_t n,
+                          const struct terse_frame_info *info) {
+    struct terse_error error = {0};
+
+    if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info))
+        return;
+    if (xml_leg_decode(&s->back, frame, n, &error)) {
+        if (error.code == TERSE_ENOMEM)
+            session_fail(s, "resource-constraint", error.text);
+        else
+            session_fail_error(s, &error, "client");
+    }
+}
+
+static void front_close(struct session *s) {
+    bool first = s->state == STATE_GREETING;
+
+    if (first) {
+        session_close(s);
+        return;
+    }
+    footer(s);
+    if (session_move(s, EVENT_CLIENT_CLOSE))
+        log_event(LOG_DEBUG, s->id, "leaving", NULL);
+}
+
+static void front_frame(struct session *s, const uint8_t *frame, size_t n) {
+    struct terse_frame_info info;
+    enum terse_err err = terse_frame_info(s->bridge.schema, frame, n, &info);
+
+    s->frames_in++;
+    atomic_fetch_add_explicit(&s->server->frames_in, 1, memory_order_relaxed);
+    if (err) {
+        session_fail(s, terse_err_condition(err),
+                     "A frame is not one element, header or footer.");
+        return;
+    }
+    switch (info.kind) {
+    case TERSE_OPEN:
+        front_open(s, frame, n);
+        break;
+    case TERSE_CLOSE:
+        front_close(s);
+        break;
+    default:
+        front_element(s, frame, n, &info);
+    }
+}
+
+/* ---- events of the front --------------------------------------------------------- */
+
+static void front_data(void *arg, const uint8_t *p, size_t n) {
+    struct session *s = arg;
+    enum net_err err;
+
+    atomic_fetch_add_explicit(&s->server->bytes_in, n, memory_order_relaxed);
+    if (s->state == STATE_LEAVING)
+        return; /* after its footer a client has nothing to say */
+    s->login_bytes += s->login ? n : 0;
+    if (s->login && s->login_bytes > s->config->login_bytes) {
+        session_fail(s, "policy-violation",
+                     "login_bytes: too much was sent before login.");
+        return;
+    }
+    err = net_framer_feed(&s->front.framer, p, n);
+    if (err)
+        session_fail(s, bridge_net_condition(err), net_strerror(err));
+    session_go_on(s);
+}
+
+static void front_drained(void *arg) {
+    session_go_on(arg);
+}
+
+static void front_secured(void *arg) {
+    (void)arg; /* clients have no TLS of ours yet */
+}
+
+static void front_closed(void *arg, enum net_err why, const char *text) {
+    struct session *s = arg;
+
+    if (s->state == STATE_LEAVING)
+        session_close(s);
+    else
+        session_lose(s, why == NET_EEOF ? "closed by the client" : text);
+}
+
+static const struct net_conn_ops front_ops = {front_data, front_drained,
+                                              front_secured, front_closed};
+
+/* ---- deadlines -------------------------------------------------------------------- */
+
+static void login_late(void *arg) {
+    session_fail(arg, "connection-timeout",
+                 "login_timeout: not logged in in time.");
+}
+
+static bool stuck(const struct net_conn *conn, size_t before) {
+    return before != SIZE_MAX && watched(conn) != SIZE_MAX &&
+           net_conn_queued(conn) >= before;
+}
+
+static void step_late(void *arg) {
+    struct session *s = arg;
+
+    if (s->state == STATE_LEAVING) {
+        session_close(s);
+    } else if (!s->watching) {
+        session_fail(s, "remote-connection-failed",
+                     "The server did not answer in time.");
+    } else if (stuck(s->front.conn, s->watch_front)) {
+        session_lose(s, "the client takes nothing");
+    } else if (stuck(s->back.conn, s->watch_back)) {
+        session_fail(s, "remote-connection-failed",
+                     "The server takes nothing.");
+    } else {
+        s->watching = false;
+        watch(s);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------- */
+
+static void session_fini(struct net_owner *owner) {
+    struct session *s = (struct session *)owner;
+    struct server *server = s->server;
+
+    server_unlist(server, s);
+    frame_leg_fini(&s->front);
+    xml_leg_fini(&s->back);
+    terse_buf_fini(&s->open);
+    terse_buf_fini(&s->held);
+    config_rele(s->config);
+    net_owner_fini(&s->owner);
+    free(s);
+    server_forget(server);
+}
+
+/* With the lock. Takes the stream. */
+static void start(struct session *s, struct nng_stream *stream) {
+    struct net_marks marks;
+
+    s->bridge.schema = s->server->schema;
+    s->bridge.limits = &s->config->limits;
+    s->bridge.high = s->config->write_queue;
+    frame_leg_init(&s->front, &s->bridge, NET_FRAMING_DETECT, false);
+    terse_buf_init(&s->open, s->config->limits.frame_bytes);
+    terse_buf_init(&s->held, s->config->limits.frame_bytes);
+    marks = bridge_marks(&s->bridge);
+    if (s->state == STATE_OVER ||
+        net_timer_new(&s->login, &s->owner, login_late, s) ||
+        net_timer_new(&s->step, &s->owner, step_late, s) ||
+        net_conn_new(&s->front.conn, &s->owner, stream, &marks, &front_ops,
+                     s)) {
+        net_stream_drop(stream);
+        end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
+        return;
+    }
+    net_timer_set(s->login, s->config->login_timeout);
+    net_conn_resume(s->front.conn);
+}
+
+void session_accept(void *arg, struct nng_stream *stream) {
+    struct server *server = arg;
+    struct session *s = calloc(1, sizeof(*s));
+    char port[8];
+
+    if (!s || net_owner_init(&s->owner, session_fini)) {
+        free(s);
+        net_stream_drop(stream);
+        return;
+    }
+    s->server = server;
+    net_stream_peer(stream, s->peer, &s->port);
+    snprintf(port, sizeof(port), "%u", s->port);
+    if (!server_admit(server, s)) {
+        log_event(LOG_WARN, 0, "too-many", "peer", s->peer, NULL);
+        net_stream_drop(stream);
+    } else {
+        net_lock(&s->owner);
+        log_event(LOG_INFO, s->id, "accepted", "peer", s->peer, "port", port,
+                  NULL);
+        start(s, stream);
+        net_unlock(&s->owner);
+    }
+    net_owner_rele(&s->owner);
+}

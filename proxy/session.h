@@ -1,0 +1,70 @@
+/*
+ * session.h: one client of tersed and its stream to the XMPP server. All of it
+ * is guarded by owner.lock, but for what server_admit sets and the list.
+ *
+ *   client == frames == front | session | back == XML == server
+ *
+ * session.c has its life and the front, upstream.c the back.
+ */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include "proxy/server.h"
+
+struct session {
+    struct net_owner owner; /* first */
+    struct server *server;
+    struct session *next, **prev; /* in server's list; server.lock */
+    bool listed;                  /* server.lock */
+    uint64_t id;
+    struct config *config; /* held */
+    char peer[48];
+    uint16_t port;
+
+    struct bridge bridge;
+    enum state state;
+    struct frame_leg front;
+    struct xml_leg back;
+    struct net_dial *dial;
+    struct net_timer *login; /* until logged in */
+    struct net_timer *step;  /* for the state, or for a full queue */
+    const struct config_domain *domain; /* of config */
+    char asked[256];         /* the domain that the client named */
+    struct terse_buf open;   /* the client's header, for after TLS */
+    struct terse_buf held;   /* the server's, until the client may see it */
+    uint64_t login_bytes;    /* from the client, before login */
+    bool footed;             /* the server has had our footer */
+    bool server_error;       /* a stream error of the server passed */
+    bool watching;           /* step watches a full queue: */
+    size_t watch_front, watch_back; /* what was in them then */
+    uint64_t frames_in, frames_out;
+};
+
+/* Called by listeners, on any thread: begins a session. Takes the stream. */
+void session_accept(void *server, struct nng_stream *stream);
+/* Ends it with <system-shutdown/>. With its lock. */
+void session_drain(struct session *s);
+
+/* ---- between session.c and upstream.c; with the lock ------------------------ */
+
+/* The one way to change state: moves, traces, counts. False (and the session
+ * ended with a stream error) if the event is out of place. */
+NET_NODISCARD bool session_move(struct session *s, enum event event);
+/* Ends it with a stream error to the client and a footer to the server. */
+void session_fail(struct session *s, const char *condition, const char *text);
+void session_fail_error(struct session *s, const struct terse_error *error,
+                        const char *side);
+/* Ends it in good order: a footer to each side. */
+void session_close(struct session *s);
+/* Ends it without a word to the server, so that its side can be resumed. */
+void session_lose(struct session *s, const char *why);
+/* Takes what frames are there, sets who is read, sends what is queued. At the
+ * end of each event. */
+void session_go_on(struct session *s);
+
+/* Begins to look for the server. */
+void upstream_dial(struct session *s);
+/* Sends the client's header (session.open). */
+void upstream_header(struct session *s);
+
+#endif
