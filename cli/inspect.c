@@ -16,7 +16,9 @@ static int run(const struct cli_args *args) {
             terse_inspect(schema, terse_buf_data(&in), in.len, &out);
         code = cli_write_stdout(args->command, terse_buf_data(&out), out.len);
         if (err != TERSE_OK) {
-            cli_report(args->command, err, NULL);
+            cli_complain(args->command,
+                         "the frame is damaged after what is printed (%s)",
+                         terse_err_condition(err));
             code = CLI_FAILED;
         }
     }

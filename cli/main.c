@@ -3,20 +3,7 @@
  */
 #include "cli.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-const struct cli_command *const cli_commands[] = {
-    &cli_encode,  &cli_decode, &cli_inspect, &cli_roundtrip,
-    &cli_measure, &cli_help,   NULL,
-};
-
-const struct cli_command *cli_find(const char *name) {
-    for (size_t i = 0; cli_commands[i]; i++)
-        if (strcmp(cli_commands[i]->name, name) == 0)
-            return cli_commands[i];
-    return NULL;
-}
 
 int main(int argc, char **argv) {
     if (argc < 2) {

@@ -51,30 +51,40 @@ static void quiet(void *arg, xmlErrorPtr error) {
     (void)error;
 }
 
-xmlDocPtr same_parse(const char *p, size_t n, struct same_diff *diff) {
+xmlDocPtr same_parse_part(const char *p, size_t n, bool *ok,
+                          struct same_diff *diff) {
     xmlParserCtxtPtr ctxt = n <= INT32_MAX ? xmlNewParserCtxt() : NULL;
+    *ok = false;
     diff->path[0] = '\0';
     if (!ctxt) {
         snprintf(diff->text, sizeof(diff->text), "out of memory");
         return NULL;
     }
     xmlSetStructuredErrorFunc(NULL, quiet);
-    /* Namespace errors, too, make a document wrong: nsWellFormed. */
     xmlDocPtr doc =
         xmlCtxtReadMemory(ctxt, p, (int)n, NULL, "UTF-8",
-                          XML_PARSE_NONET | XML_PARSE_HUGE | XML_PARSE_NOCDATA);
+                          XML_PARSE_NONET | XML_PARSE_HUGE | XML_PARSE_NOCDATA |
+                              XML_PARSE_RECOVER);
     const xmlError *error = xmlCtxtGetLastError(ctxt);
-    if (!doc || !ctxt->nsWellFormed) {
-        int len =
-            error && error->message ? (int)strcspn(error->message, "\r\n") : 0;
-        snprintf(diff->text, sizeof(diff->text), "libxml2: %.*s", len,
-                 len ? error->message : "");
-        xmlFreeDoc(doc);
-        doc = NULL;
+    /* Namespace errors, too, make a document wrong: nsWellFormed. */
+    *ok = doc && ctxt->wellFormed && ctxt->nsWellFormed;
+    if (!*ok) {
+        const char *why = error && error->message ? error->message : "empty";
+        snprintf(diff->text, sizeof(diff->text), "libxml2: %.*s",
+                 (int)strcspn(why, "\r\n"), why);
     }
     xmlSetStructuredErrorFunc(NULL, NULL);
     xmlFreeParserCtxt(ctxt);
     return doc;
+}
+
+xmlDocPtr same_parse(const char *p, size_t n, struct same_diff *diff) {
+    bool ok;
+    xmlDocPtr doc = same_parse_part(p, n, &ok, diff);
+    if (ok)
+        return doc;
+    xmlFreeDoc(doc);
+    return NULL;
 }
 
 xmlNode *same_next_element(xmlNode *node) {

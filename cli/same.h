@@ -25,6 +25,12 @@ struct same_diff {
  * xmlFreeDoc. */
 xmlDocPtr same_parse(const char *p, size_t n, struct same_diff *diff);
 
+/* The same, but where the document is not well-formed *ok is false, *diff says
+ * why, and what came before the error is returned (NULL if there is nothing).
+ */
+xmlDocPtr same_parse_part(const char *p, size_t n, bool *ok,
+                          struct same_diff *diff);
+
 /* Compares two elements with all that is in them. */
 bool same_element(const xmlNode *want, const xmlNode *got,
                   struct same_diff *diff);

@@ -119,32 +119,33 @@ void trip_fini(struct trip *trip) {
     memset(trip, 0, sizeof(*trip));
 }
 
-/* Makes the DOM of header + xml, closed where xml does not close it. NULL with
- * *diff set where libxml2 refuses it. */
+/* Makes the DOM of header + xml, closed where xml does not close it. Where
+ * libxml2 refuses it, *ok is false, *diff says why, and the DOM holds what came
+ * before. */
 static enum terse_err parse_text(struct trip *trip, struct terse_str header,
                                  struct terse_str xml, struct terse_str name,
-                                 xmlDocPtr *doc, struct same_diff *diff) {
+                                 xmlDocPtr *doc, bool *ok,
+                                 struct same_diff *diff) {
+    const struct terse_str parts[] = {header, xml, {"</", 2}, name, {">", 1}};
     struct terse_buf *text = &trip->text;
     terse_buf_reset(text);
-    enum terse_err err = terse_buf_append(text, header.p, header.n);
-    if (err == TERSE_OK)
-        err = terse_buf_append(text, xml.p, xml.n);
-    size_t open = text->len;
-    if (err == TERSE_OK)
-        err = terse_buf_append(text, "</", 2);
-    if (err == TERSE_OK)
-        err = terse_buf_append(text, name.p, name.n);
-    if (err == TERSE_OK)
-        err = terse_buf_append(text, ">", 1);
-    if (err != TERSE_OK)
-        return err;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        enum terse_err err = terse_buf_append(text, parts[i].p, parts[i].n);
+        if (err != TERSE_OK)
+            return err;
+    }
     const char *p = (const char *)terse_buf_data(text);
-    *doc = same_parse(p, text->len, diff);
-    /* The text may end the stream itself. The first complaint is the better
-     * one where both readings fail. */
-    struct same_diff second;
-    if (!*doc && xmltext_footer(xml, name))
-        *doc = same_parse(p, open, &second);
+    *doc = same_parse_part(p, text->len, ok, diff);
+    /* The text may end the stream itself. */
+    if (!*ok && xmltext_footer(xml, name)) {
+        struct same_diff second;
+        xmlDocPtr closed = same_parse(p, header.n + xml.n, &second);
+        if (closed) {
+            xmlFreeDoc(*doc);
+            *doc = closed;
+            *ok = true;
+        }
+    }
     return TERSE_OK;
 }
 
@@ -166,11 +167,11 @@ static void tell_stopped(struct trip *trip, enum terse_err err,
 }
 
 /* Tells of what the reader accepted, or passed over, and must not have. */
-static void tell_leftover(struct trip *trip, struct terse_str xml,
-                          const xmlDoc *doc, const struct same_diff *diff) {
+static void tell_leftover(struct trip *trip, struct terse_str xml, bool ok,
+                          const struct same_diff *diff) {
     struct trip_item item = {.verdict = TRIP_FAILED, .event = TERSE_ELEMENT};
     const char *forbidden = xmltext_forbidden(xml);
-    if (!doc) {
+    if (!ok) {
         item.err = TERSE_EXML;
         snprintf(item.diff.text, sizeof(item.diff.text),
                  "incomplete or not well-formed: %.180s", diff->text);
@@ -195,6 +196,7 @@ enum terse_err trip_run(struct trip *trip, struct terse_str header,
     struct terse_str name;
     struct same_diff diff;
     xmlDocPtr doc = NULL;
+    bool ok;
     size_t n;
     trip->cb = cb;
     trip->arg = arg;
@@ -205,7 +207,7 @@ enum terse_err trip_run(struct trip *trip, struct terse_str header,
         header.n = 0;
     else if (!xmltext_header(header, &name, &n))
         return TERSE_ESTREAM; /* a caller's mistake */
-    enum terse_err err = parse_text(trip, header, xml, name, &doc, &diff);
+    enum terse_err err = parse_text(trip, header, xml, name, &doc, &ok, &diff);
     if (err != TERSE_OK)
         return err;
     trip->root = doc ? xmlDocGetRootElement(doc) : NULL;
@@ -218,7 +220,7 @@ enum terse_err trip_run(struct trip *trip, struct terse_str header,
     if (err != TERSE_OK && err != TERSE_ENOMEM)
         tell_stopped(trip, err, xml);
     else if (err == TERSE_OK)
-        tell_leftover(trip, xml, doc, &diff);
+        tell_leftover(trip, xml, ok, &diff);
     trip->root = trip->want = NULL;
     xmlFreeDoc(doc);
     return err == TERSE_ENOMEM ? err : TERSE_OK;

@@ -110,7 +110,9 @@ bool xmltext_header(struct terse_str xml, struct terse_str *name, size_t *n) {
     *n = start_tag_end(xml, at);
     if (*n == 0)
         return false;
-    return !has_end_tag(xml, *name) || starts(xml, from, "stream:stream");
+    struct terse_str tag = {xml.p + from, *n - from};
+    return !has_end_tag(xml, *name) || starts(xml, from, "stream:stream") ||
+           find(tag, 0, TERSE_NS_STREAM) < tag.n;
 }
 
 bool xmltext_footer(struct terse_str xml, struct terse_str name) {

@@ -16,9 +16,9 @@ const char *xmltext_forbidden(struct terse_str xml);
 bool xmltext_blank(struct terse_str xml);
 
 /* Whether xml starts with a stream header: the start tag of an element called
- * `stream` that does not end in this text, or that is called stream:stream.
- * *name is then its name as written, and *n the bytes up to the tag's end, an
- * XML declaration before it included. */
+ * `stream` that does not end in this text, or that is called stream:stream or
+ * names the stream's namespace. *name is then its name as written, and *n the
+ * bytes up to the tag's end, an XML declaration before it included. */
 bool xmltext_header(struct terse_str xml, struct terse_str *name, size_t *n);
 
 /* Whether xml ends in the end tag </name>, white space aside. */
