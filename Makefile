@@ -83,7 +83,7 @@ OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
 	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
-	tests/fuzz/*.[ch] bench/*.[ch] demo/*.[ch])
+	tests/fuzz/*.[ch] tests/second/*.[ch] bench/*.[ch] demo/*.[ch])
 
 SCHEMAS = $(sort $(patsubst schemas/%,%,\
 	$(wildcard schemas/*.proto schemas/terse/*.proto)))
@@ -114,8 +114,8 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo vector run bench lint format sanitize fuzz \
-	install dist clean
+.PHONY: help deps all check check-run demo vector run bench lint format \
+	sanitize fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -248,7 +248,8 @@ $(O)/obj/%.o: %.c
 
 $(call objects,$(CODEGEN_C)): | $(addsuffix .h,$(GEN_PB))
 $(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
-	$(UNIT_LIB_C) $(E2E_C) $(E2E_LIB_C) $(FUZZ_C) $(wildcard demo/*.c bench/*.c)): \
+	$(UNIT_LIB_C) $(E2E_C) $(E2E_LIB_C) $(FUZZ_C) \
+	$(wildcard demo/*.c bench/*.c tests/second/*.c)): \
 	| $(O)/gen/terse.pb-c.h
 
 define archive
