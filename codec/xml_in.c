@@ -391,12 +391,14 @@ static void on_pi(void *arg, const xmlChar *target, const xmlChar *data) {
          "a processing instruction (RFC 6120 section 11.1)");
 }
 
+static const char no_dtd[] =
+    "a document type declaration (RFC 6120 section 11.1)";
+
 static void on_dtd(void *arg, const xmlChar *name, const xmlChar *external,
                    const xmlChar *system) {
     struct terse_reader *r = arg;
     (void)name, (void)external, (void)system;
-    fail(r, TERSE_ERESTRICTED,
-         "a document type declaration (RFC 6120 section 11.1)");
+    fail(r, TERSE_ERESTRICTED, "%s", no_dtd);
     xmlStopParser(r->ctxt);
 }
 
@@ -408,6 +410,14 @@ static void on_document(void *arg) {
     if (declared && xmlStrcasecmp(declared, BAD_CAST "UTF-8") != 0)
         fail(r, TERSE_EENCODING,
              "an encoding other than UTF-8 (RFC 6120 section 11.6)");
+}
+
+/* Whether libxml2 stopped at "<!": a DTD or a part of one, since comments and
+ * CDATA are read. */
+static bool at_declaration(const struct terse_reader *r) {
+    const xmlParserInput *in = r->ctxt->input;
+    return in && in->cur && in->end - in->cur >= 2 && in->cur[0] == '<' &&
+           in->cur[1] == '!';
 }
 
 static void on_error(void *arg, xmlErrorPtr e) {
@@ -439,6 +449,10 @@ static void on_error(void *arg, xmlErrorPtr e) {
         break;
     default:
         break;
+    }
+    if (at_declaration(r)) {
+        fail(r, TERSE_ERESTRICTED, "%s", no_dtd);
+        return;
     }
     if (e->domain == XML_FROM_NAMESPACE) {
         fail(r, TERSE_ENAMESPACE,
