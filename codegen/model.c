@@ -162,7 +162,7 @@ static void check_nested(const struct message *m, struct report *r) {
                                         : NULL;
     if (what)
         report_add(r, m->at,
-                   "%s has a %s inside, write it at the top of the file (a "
+                   "%s holds a nested %s, write it at the top of the file (a "
                    "map or group has no XML, write repeated messages)",
                    m->proto, what);
     if (d->n_oneof_decl)
