@@ -1,0 +1,199 @@
+/* agent.c: terse-agent: options and signals. */
+#include "client/agent.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bridge/log.h"
+
+#ifndef VERSION
+#define VERSION "0"
+#endif
+
+#define DEFAULT_LISTEN "127.0.0.1:5222"
+enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
+
+static const char usage[] =
+    "NAME\n"
+    "  terse-agent - lets any XMPP program use Terse\n\n"
+    "SYNOPSIS\n"
+    "  terse-agent --proxy HOST[:PORT] [--listen ADDRESS:PORT]\n\n"
+    "DESCRIPTION\n"
+    "  Listens as an XMPP server would. Each stream that a client opens is\n"
+    "  carried in compact frames to tersed, a proxy in front of the real\n"
+    "  server; what the server says comes back as XML. The client needs no\n"
+    "  change: its account stays user@domain, only the address it connects\n"
+    "  to becomes that of the agent.\n\n"
+    "  Between client and agent there is no TLS and none is offered, so the\n"
+    "  agent belongs on the client's own machine. A client that insists on\n"
+    "  TLS cannot use it. Passwords are as safe as the SASL mechanism makes\n"
+    "  them: SCRAM never shows them.\n\n"
+    "OPTIONS\n"
+    "  --proxy HOST[:PORT]   tersed's address; required; port 5333 if left "
+    "out\n"
+    "  --listen ADDRESS:PORT where clients connect; " DEFAULT_LISTEN
+    " if left\n"
+    "                        out; port 0 takes a free one and logs it\n"
+    "  --allow-remote        listen on an address that is not loopback:\n"
+    "                        what passes there can be read on the way\n"
+    "  --log-level LEVEL     error, warn, info (default) or debug\n"
+    "  --help, --version\n\n"
+    "SIGNALS\n"
+    "  SIGTERM, SIGINT       <system-shutdown/> to all clients, then exit\n\n"
+    "ERRORS THAT CLIENTS SEE\n"
+    "  remote-connection-failed   tersed cannot be reached, or was lost\n"
+    "  host-unknown               the domain is not one of tersed's\n"
+    "  Any other stream error comes from the server or names what was wrong\n"
+    "  with the client's XML.\n\n"
+    "EXIT STATUS\n"
+    "  0 stopped by a signal; 2 it cannot listen; 64 wrong use\n\n"
+    "EXAMPLES\n"
+    "  terse-agent --proxy chat.example.net\n"
+    "  mcabber, profanity, slixmpp …: server 127.0.0.1, port 5222, no TLS\n\n"
+    "SEE ALSO\n"
+    "  tersed --help, docs/agent.md\n";
+
+static bool is_loopback(const char *address) {
+    char host[256];
+    uint16_t port;
+
+    if (net_parse_address(address, host, &port, 0))
+        return false;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static int set_log_level(const char *name) {
+    for (int i = 0; log_level_names[i]; i++)
+        if (strcmp(log_level_names[i], name) == 0) {
+            log_set_level((enum log_level)i);
+            return 0;
+        }
+    fprintf(stderr, "terse-agent: no log level: %s\n", name);
+    return 64;
+}
+
+static int misuse(const char *what) {
+    fprintf(stderr, "terse-agent: %s (see --help)\n", what);
+    return 64;
+}
+
+static int prepare(struct agent *agent, const char *address) {
+    pthread_condattr_t attr;
+    enum net_err err = NET_ENOMEM;
+    char port[8];
+
+    pthread_mutex_init(&agent->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&agent->left, &attr);
+    pthread_condattr_destroy(&attr);
+    agent->connect_ms = 15000;
+    agent->close_ms = 5000;
+    agent->stall_ms = 60000;
+    if (!terse_schema_new(&agent->schema)) {
+        agent->bridge.schema = agent->schema;
+        agent->bridge.limits = &terse_limits_default;
+        agent->bridge.high = WRITE_QUEUE;
+        err = net_resolver_new(&agent->resolver, NULL);
+    }
+    if (!err)
+        err = net_listener_new(&agent->listener, address, agent_accept, agent);
+    if (err) {
+        fprintf(stderr, "terse-agent: %s: %s\n", address, net_strerror(err));
+        net_resolver_free(agent->resolver);
+        terse_schema_free(agent->schema);
+        return 2;
+    }
+    snprintf(port, sizeof(port), "%u", net_listener_port(agent->listener));
+    log_event(LOG_INFO, 0, "listening", "address", address, "port", port,
+              NULL);
+    return 0;
+}
+
+static int serve(struct agent *agent, const sigset_t *signals) {
+    int sig;
+
+    while (sigwait(signals, &sig))
+        ;
+    net_listener_free(agent->listener);
+    if (!agent_drain(agent, agent->close_ms + 1000)) {
+        fflush(NULL);
+        _Exit(0); /* sessions still run on other threads */
+    }
+    net_resolver_free(agent->resolver);
+    terse_schema_free(agent->schema);
+    pthread_cond_destroy(&agent->left);
+    pthread_mutex_destroy(&agent->lock);
+    return 0;
+}
+
+static int run(const char *proxy, const char *listen, bool remote) {
+    struct agent agent;
+    sigset_t signals;
+    int status;
+
+    memset(&agent, 0, sizeof(agent));
+    if (!proxy)
+        return misuse("--proxy is required");
+    if (net_parse_address(proxy, agent.host, &agent.port, DEFAULT_PROXY_PORT))
+        return misuse("--proxy: not an address");
+    if (!remote && !is_loopback(listen))
+        return misuse("--listen: not a loopback address; there is no TLS "
+                      "between client and agent");
+    /* Before any thread: they all inherit it, and only serve() waits. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    status = prepare(&agent, listen);
+    return status ? status : serve(&agent, &signals);
+}
+
+int main(int argc, char **argv) {
+    static const struct option options[] = {
+        {"proxy", required_argument, NULL, 'p'},
+        {"listen", required_argument, NULL, 'l'},
+        {"allow-remote", no_argument, NULL, 'r'},
+        {"log-level", required_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *proxy = NULL, *listen = DEFAULT_LISTEN;
+    bool remote = false;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
+        switch (c) {
+        case 'p':
+            proxy = optarg;
+            break;
+        case 'l':
+            listen = optarg;
+            break;
+        case 'r':
+            remote = true;
+            break;
+        case 'd':
+            if (set_log_level(optarg))
+                return 64;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        case 'v':
+            puts("terse-agent " VERSION);
+            return 0;
+        default:
+            return misuse("wrong use");
+        }
+    }
+    return optind == argc ? run(proxy, listen, remote)
+                          : misuse("too many arguments");
+}
