@@ -120,6 +120,15 @@ class World:
             faults += client.broken
         assert not faults, faults
 
+@pytest.fixture(scope='session')
+def tersed(ejabberd):
+    yield from _run(servers.Tersed(servers.real_domains(ejabberd)).start())
+
+
+@pytest.fixture(scope='session')
+def agent(tersed):
+    yield from _run(servers.Agent(tersed.port).start())
+
 
 @pytest.fixture(params=WAYS)
 def way(request):

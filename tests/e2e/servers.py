@@ -177,3 +177,47 @@ class Program:
             print(self.logs())
         shutil.rmtree(self.dir, ignore_errors=True)
         return fault
+
+
+class Tersed(Program):
+    """A tersed. domains: {name: {option: value}}; options: [tersed]'s own."""
+
+    name = 'tersed'
+
+    def __init__(self, domains, **options):
+        super().__init__()
+        self.domains = domains
+        self.options = {'listen': f'127.0.0.1:{self.port}',
+                        'drain_timeout': '3s', 'close_timeout': '2s',
+                        **options}
+
+    def arguments(self):
+        path = os.path.join(self.dir, 'tersed.conf')
+        with open(path, 'w') as f:
+            for section, options in (('tersed', self.options), *(
+                    (f'domain {name}', options)
+                    for name, options in self.domains.items())):
+                f.write(f'[{section}]\n')
+                f.writelines(f'{k} = {v}\n' for k, v in options.items())
+        return ['--config', path]
+
+
+def real_domains(ejabberd, port=None):
+    """The domains of ejabberd, over verified STARTTLS."""
+    return {name: {'server': f'127.0.0.1:{port or ejabberd.starttls}',
+                   'ca_file': ejabberd.ca, 'starttls': 'required'}
+            for name in (DOMAIN, f'sha1.{DOMAIN}', f'sha256.{DOMAIN}')}
+
+
+class Agent(Program):
+    """A terse-agent in front of a tersed's port."""
+
+    name = 'terse-agent'
+
+    def __init__(self, proxy_port):
+        super().__init__()
+        self.proxy_port = proxy_port
+
+    def arguments(self):
+        return ['--listen', f'127.0.0.1:{self.port}',
+                '--proxy', f'127.0.0.1:{self.proxy_port}']

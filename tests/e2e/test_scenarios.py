@@ -545,6 +545,29 @@ async def test_archive_query_returns_what_was_said(world):
 # -- many at once -----------------------------------------------------------------
 
 
+async def test_large_stanza_of_200_kb_arrives(world):
+    alice = await world.online(world.account('alice'))
+    bob = await world.online(world.account('bob'))
+    text = 'Ωμέγα 🦣 <&> 0123456789 ' * 6500
+    assert 200_000 < len(text.encode()) < 300_000
+    await alice.message(bob.jid, text)
+    await bob.message(alice.jid, text)
+    for client, other in ((alice, bob), (bob, alice)):
+        seen = await client.expect(message_from(other.jid), '200 KB')
+        assert seen.findtext(CLIENT + 'body') == text
+
+
+async def test_thousand_stanzas_in_one_write_arrive_in_order(world):
+    alice = await world.online(world.account('alice'))
+    bob = await world.online(world.account('bob'))
+    await alice.send(''.join(
+        f"<message to='{bob.jid}' type='headline' id='n{i}'><body>{i}</body>"
+        '</message>' for i in range(1000)))
+    got = [(await bob.expect(message_from(alice.jid), f'{i}'))
+           .findtext(CLIENT + 'body') for i in range(1000)]
+    assert got == [str(i) for i in range(1000)]
+
+
 async def test_many_clients_at_once(world):
     names = [world.account('crowd') for _ in range(8)]
     clients = await asyncio.gather(*(world.online(n) for n in names))

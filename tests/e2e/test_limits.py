@@ -1,0 +1,700 @@
+"""What tersed and terse-agent do at their limits, and when a side misbehaves:
+never more memory, never a half stanza, never harm to others, and the stream
+error that RFC 6120 names."""
+import asyncio
+import contextlib
+import signal
+import ssl
+import subprocess
+import os
+
+import pytest
+
+import servers
+from conftest import WAYS, World
+from drivers import (CLIENT, SASL, STREAMS, Gone, Pair0Client, SlixmppClient,
+                     XmlClient, condition, parse)
+from fake_server import FEATURES, FakeServer, RawPeer, Relay
+from servers import DOMAIN
+
+FAKE = 'fake.example.net'
+SP_HELLO = b'\0SP\0\0\x10\0\0'
+TERSE = [way for way in WAYS if way.endswith('-terse')]
+# Memory may grow by this much under load, and no more (KiB). Sanitizers
+# keep freed memory for a while.
+SLACK = 24 << 10
+MEGABYTE = 1 << 20
+
+
+def sanitized():
+    return '-san' in servers.BUILD
+
+
+def message(body, to=f'user@{FAKE}/r', extra=''):
+    return f"<message to='{to}'{extra}><body>{body}</body></message>"
+
+
+def frame_of(xml):
+    """The bare frame of an element."""
+    return subprocess.run([os.path.join(servers.BUILD, 'bin', 'terse'),
+                           'encode'], input=xml.encode(), check=True,
+                          capture_output=True).stdout
+
+
+def sp(frame):
+    """A frame as a message of SP over TCP."""
+    return len(frame).to_bytes(8, 'big') + frame
+
+
+HEADER = ("<stream:stream to='{}' version='1.0' xmlns='jabber:client' "
+          f"xmlns:stream='{STREAMS[1:-1]}'/>")
+
+
+class Scene(World):
+    """A tersed and a terse-agent of its own in front of scripted servers."""
+
+    def __init__(self):
+        super().__init__(None, Pair0Client, None)
+        self.exits = contextlib.AsyncExitStack()
+        self.programs = []
+
+    async def fake(self, **options):
+        server = await FakeServer(**options).start()
+        self.exits.push_async_callback(server.close)
+        return server
+
+    async def relay(self, target, chunk=1):
+        relay = await Relay(target, chunk).start()
+        self.exits.push_async_callback(relay.close)
+        return relay
+
+    def run(self, program):
+        program.start()
+        self.programs.append(program)
+        return program
+
+    def proxy(self, fake_port, domains=None, **options):
+        """tersed, with FAKE served by a scripted server."""
+        self.tersed = self.run(servers.Tersed(
+            {FAKE: {'server': f'127.0.0.1:{fake_port}', 'starttls': 'off'},
+             **(domains or {})}, **options))
+        self.port = self.tersed.port
+        return self.tersed
+
+    def agent(self, port=None):
+        return self.run(servers.Agent(port or self.port))
+
+    async def peer(self, port=None):
+        peer = await RawPeer.dial(port or self.port)
+        self.exits.callback(peer.close)
+        return peer
+
+    async def log_in(self, kind=Pair0Client, port=None, domain=FAKE):
+        client = self.client(kind, port)
+        # What breaks on purpose ends in errors of the stream, not of the wire.
+        await client.login('user', 'pw-user', domain, 'r', mechanism='PLAIN')
+        return client
+
+    async def pair(self, fake, kind=Pair0Client, port=None):
+        """A client that is logged in, and its session on the server."""
+        client, session = await asyncio.gather(self.log_in(kind, port),
+                                               fake.session())
+        return client, session
+
+    async def close(self):
+        try:
+            await super().close()
+        finally:
+            await self.exits.aclose()
+            faults = [p.stop() for p in reversed(self.programs)]
+            assert not any(faults), faults
+
+
+@pytest.fixture
+def world():
+    """Replaces conftest's: these tests make their own servers."""
+    return Scene()
+
+
+async def refused(client):
+    """The condition of the stream error that ends the connection."""
+    gone = await client.expect_gone()
+    return gone.error
+
+
+# -- one byte at a time --------------------------------------------------------
+
+
+@pytest.mark.parametrize('place', ['client-agent', 'agent-tersed',
+                                   'pair0-tersed', 'tersed-server'])
+async def test_bytes_one_by_one_make_no_difference(world, ejabberd, tersed,
+                                                   agent, place):
+    """A real session, with all of one of its connections in single bytes."""
+    kind = Pair0Client if place == 'pair0-tersed' else SlixmppClient
+    if place == 'client-agent':
+        relay = await world.relay(agent.port)
+        port = relay.port
+    elif place == 'agent-tersed':
+        relay = await world.relay(tersed.port)
+        port = world.agent(relay.port).port
+    elif place == 'pair0-tersed':
+        relay = await world.relay(tersed.port)
+        port = relay.port
+    else:
+        relay = await world.relay(ejabberd.starttls)
+        own = world.run(servers.Tersed(
+            servers.real_domains(ejabberd, relay.port)))
+        port = world.agent(own.port).port
+    world.ejabberd = ejabberd
+    user = world.account('drip')
+    client = world.client(kind, port)
+    await client.login(user, f'pw-{user}', DOMAIN, 'r')
+    await client.presence()
+    text = 'Ünïcödé 🐢 <&> ' * 20
+    await client.message(client.jid, text)
+    seen = await client.expect(lambda e: e.tag == CLIENT + 'message' and
+                               e.findtext(CLIENT + 'body') == text)
+    assert seen.get('from') == client.jid
+    assert relay.carried > 2000
+
+
+async def test_server_that_dribbles_is_read(world):
+    fake = await world.fake(chunk=1)
+    world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    for i in range(20):
+        await session.send(message(f'{i} é 🐌 &amp; <![CDATA[<x>]]>'))
+    for i in range(20):
+        seen = await client.expect(lambda e: e.tag == CLIENT + 'message')
+        assert seen.findtext(CLIENT + 'body') == f'{i} é 🐌 & <x>'
+
+
+async def test_frames_dribbled_over_both_framings_arrive(world):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    for native in (False, True):
+        peer = await world.peer()
+        await peer.send(b'TRS1' if native else SP_HELLO, chunk=1)
+        for xml in (HEADER.format(FAKE),
+                    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+                    "mechanism='PLAIN'>AHUAcA==</auth>",
+                    HEADER.format(FAKE),
+                    "<iq type='set' id='b'><bind xmlns='"
+                    "urn:ietf:params:xml:ns:xmpp-bind'/></iq>"):
+            frame = frame_of(xml)
+            head = (len(frame).to_bytes(1, 'big') if native
+                    else len(frame).to_bytes(8, 'big'))
+            assert len(frame) < 128
+            before = len(peer.received)
+            await peer.send(head + frame, chunk=1)
+            if 'auth' in xml or 'bind' in xml:
+                continue
+            await asyncio.wait_for(_more(peer, before), 15)
+        session = await fake.session()
+        frame = frame_of(message('drip'))
+        await peer.send((bytes([len(frame)]) if native else
+                         len(frame).to_bytes(8, 'big')) + frame, chunk=1)
+        element = await session.next()
+        assert element.findtext(CLIENT + 'body') == 'drip'
+
+
+async def _more(peer, before):
+    while len(peer.received) <= before:
+        data = await peer.reader.read(65536)
+        assert data, 'the connection ended'
+        peer.received += data
+
+
+# -- large ---------------------------------------------------------------------
+
+
+async def test_stanza_of_10_mb_from_client_is_refused(world):
+    """At the agent; and at tersed, as soon as its length is known."""
+    fake = await world.fake()
+    tersed = world.proxy(fake.port)
+    agent = world.agent()
+    client, session = await world.pair(fake, XmlClient, agent.port)
+    before = agent.memory(), tersed.memory()
+    with contextlib.suppress(Gone, ConnectionError):
+        await client.send(message('x' * (10 * MEGABYTE)))
+    assert await refused(client) == 'policy-violation'
+    await asyncio.wait_for(session.ended.wait(), 15)
+    assert session.elements.empty()
+    assert b'xxxx' not in session.bytes
+
+    peer = await world.peer()
+    await peer.send(SP_HELLO + sp(frame_of(HEADER.format(FAKE))))
+    await _more(peer, 8)
+    await peer.send((10 * MEGABYTE).to_bytes(8, 'big') + b'\x0a' * 65536)
+    end = await peer.until_end()
+    assert b'policy-violation' in texts_of(end)
+    for program, was in zip((agent, tersed), before):
+        assert program.memory('VmHWM') - was < SLACK
+
+
+def texts_of(stream):
+    """The XML of all frames in what came over SP, as bytes."""
+    assert stream.startswith(SP_HELLO)
+    at, xml = 8, b''
+    while at < len(stream):
+        n = int.from_bytes(stream[at:at + 8], 'big')
+        xml += subprocess.run(
+            [os.path.join(servers.BUILD, 'bin', 'terse'), 'decode'],
+            input=stream[at + 8:at + 8 + n], check=True,
+            capture_output=True).stdout
+        at += 8 + n
+    return xml
+
+
+async def test_stanza_of_10_mb_from_server_is_refused(world):
+    fake = await world.fake()
+    tersed = world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    before = tersed.memory()
+    with contextlib.suppress(OSError):
+        await session.send(message('y' * (10 * MEGABYTE)))
+    assert await refused(client) is not None
+    assert not client.seen(lambda e: e.tag == CLIENT + 'message')
+    assert tersed.memory('VmHWM') - before < SLACK
+    await asyncio.wait_for(session.ended.wait(), 15)
+
+
+# -- who cannot be reached --------------------------------------------------------
+
+
+@pytest.mark.parametrize('entry', ['pair0', 'agent'])
+async def test_unknown_domain_is_host_unknown(world, tersed, agent, entry):
+    client = (world.client(Pair0Client, tersed.port) if entry == 'pair0'
+              else world.client(XmlClient, agent.port))
+    await client.start()
+    with pytest.raises(Gone) as gone:
+        await client.open('unknown.example.org')
+    assert gone.value.error == 'host-unknown'
+
+
+@pytest.mark.parametrize('entry', ['pair0', 'agent'])
+async def test_dead_server_is_remote_connection_failed(world, entry):
+    world.proxy(servers.free_port())
+    client = (world.client(Pair0Client) if entry == 'pair0'
+              else world.client(XmlClient, world.agent().port))
+    await client.start()
+    with pytest.raises(Gone) as gone:
+        await client.open(FAKE)
+    assert gone.value.error == 'remote-connection-failed'
+
+
+def certificate(directory, name):
+    """A self-signed certificate: its file and a server's context."""
+    path = os.path.join(directory, f'{name}.pem')
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+         f'/CN={name}', '-addext', f'subjectAltName=DNS:{name}', '-keyout',
+         f'{path}.key', '-out', path], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, f'{path}.key')
+    return path, context
+
+
+@pytest.mark.parametrize('case', ['good', 'untrusted', 'other-name', 'no-tls'])
+async def test_certificate_decides(world, tmp_path, case):
+    """With a bad one: remote-connection-failed, and no byte of what the client
+    said after its header has left, though it said it at once."""
+    name = 'wrong.example.net' if case == 'other-name' else 'tls.example.net'
+    trusted, context = certificate(str(tmp_path), name)
+    if case == 'untrusted':
+        trusted, _ = certificate(str(tmp_path), 'other.example.net')
+    fake = await world.fake(tls=None if case == 'no-tls' else context)
+    world.proxy(fake.port, {'tls.example.net': {
+        'server': f'127.0.0.1:{fake.port}', 'ca_file': trusted}})
+    client = world.client()
+    await client.start()
+    # PLAIN, with the header, as a client in a hurry does.
+    await client.send(HEADER.format('tls.example.net').replace('/>', '>') +
+                      "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+                      "mechanism='PLAIN'>AHVzZXIAc2VjcmV0</auth>")
+    if case == 'good':
+        await client.expect(lambda e: e.tag == SASL + 'success')
+        assert fake.sessions[0].secured
+    else:
+        assert await refused(client) == 'remote-connection-failed'
+        assert len(fake.sessions) >= 1
+        assert not fake.sessions[0].authenticated
+        for session in fake.sessions:
+            assert b'AHVz' not in session.bytes
+            assert b'auth' not in session.bytes
+
+
+async def test_server_that_closes_in_mid_stanza(world):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    await session.send(message('whole') + '<message><body>half of')
+    session.close()
+    assert await refused(client) == 'remote-connection-failed'
+    bodies = [e.findtext(CLIENT + 'body') for e in client.inbox
+              if e.tag == CLIENT + 'message']
+    assert bodies == ['whole']
+
+
+@pytest.mark.parametrize('entry', ['pair0', 'agent'])
+async def test_stream_error_of_server_is_passed_on(world, entry):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    client, session = (
+        await world.pair(fake) if entry == 'pair0' else
+        await world.pair(fake, XmlClient, world.agent().port))
+    await session.send(
+        "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+        "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='de'>Neu "
+        "angemeldet</text></stream:error></stream:stream>")
+    session.close()
+    assert await refused(client) == 'conflict'
+    error = client.seen(lambda e: e.tag == STREAMS + 'error')[0]
+    assert 'Neu angemeldet' in ''.join(error.itertext())
+
+
+async def test_server_that_sends_no_xml(world):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    for bad in ('<message><body></message>', '<message>&unknown;</message>',
+                '<!-- hello --><message/>', b'<message>\xff\xfe</message>',
+                '<x:y/>'):
+        client, session = await world.pair(fake)
+        await session.send(bad)
+        assert await refused(client) is not None
+        await asyncio.wait_for(session.ended.wait(), 15)
+
+
+# -- the end ----------------------------------------------------------------------
+
+
+async def test_sigterm_drains_with_system_shutdown(world):
+    fake = await world.fake()
+    tersed = world.proxy(fake.port)
+    agent = world.agent()
+    near, session = await world.pair(fake)
+    far, other = await world.pair(fake, XmlClient, agent.port)
+    await near.send(message('last words'))
+    assert (await session.next()).findtext(CLIENT + 'body') == 'last words'
+    tersed.process.send_signal(signal.SIGTERM)
+    for client in (near, far):
+        assert await refused(client) == 'system-shutdown'
+    for end in (session, other):
+        await asyncio.wait_for(end.ended.wait(), 15)
+    loop = asyncio.get_running_loop()
+    assert await loop.run_in_executor(None, tersed.wait) == 0
+    with pytest.raises(OSError):
+        await RawPeer.dial(tersed.port)
+
+
+async def test_client_that_leaves_closes_its_stream(world):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    await client.close()
+    await asyncio.wait_for(session.ended.wait(), 15)
+    assert session.footer
+
+
+async def test_client_that_is_lost_closes_no_stream(world):
+    """Or the server could not keep the session for a resumption."""
+    fake = await world.fake()
+    world.proxy(fake.port)
+    agent = world.agent()
+    for kind, port in ((Pair0Client, None), (XmlClient, agent.port)):
+        client, session = await world.pair(fake, kind, port)
+        await client.drop()
+        await asyncio.wait_for(session.ended.wait(), 15)
+        assert not session.footer
+
+
+# -- garbage -------------------------------------------------------------------------
+
+
+GARBAGE = {
+    'letters': b'hello, anybody there?\r\n' * 100,
+    'http': b'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+    'tls': b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'\xaa' * 500,
+    'xml': b"<?xml version='1.0'?><stream:stream to='fake.example.net'>",
+    'zeroes': bytes(4096),
+    'sp-other-protocol': b'\0SP\0\0\x31\0\0' + bytes(100),
+    'sp-huge': SP_HELLO + b'\xff' * 8 + b'x' * 100,
+    'sp-empty-message': SP_HELLO + bytes(8),
+    'sp-no-frame': SP_HELLO + sp(b'\xff' * 40),
+    'sp-first-frame-not-open': SP_HELLO + sp(b'\x0a\x00'),
+    'native-overlong-length': b'TRS1' + b'\xff' * 16,
+    'native-huge': b'TRS1' + b'\xff\xff\xff\xff\x0f' + b'x' * 100,
+    'native-truncated-frame': b'TRS1' + b'\x03\x6a\x7f\x00',
+}
+
+
+async def test_garbage_ends_its_connection_only(world):
+    fake = await world.fake()
+    tersed = world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    before = tersed.memory()
+    for name, garbage in GARBAGE.items():
+        peer = await world.peer()
+        with contextlib.suppress(OSError):
+            await peer.send(garbage)
+        try:
+            await peer.until_end(10)
+        except asyncio.TimeoutError:
+            raise AssertionError(f'{name}: still connected') from None
+        await session.send(message(name))
+        seen = await client.expect(lambda e: e.tag == CLIENT + 'message')
+        assert seen.findtext(CLIENT + 'body') == name
+    assert len(fake.sessions) == 1, 'garbage reached the server'
+    assert tersed.alive()
+    assert tersed.memory() - before < SLACK
+
+
+async def test_garbage_after_login_ends_its_connection_only(world):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    other, other_session = await world.pair(fake)
+    for garbage in (b'\xff' * 40, b'\x0a\x7f', b'\x0a\x02\x0a\x05',
+                    b'\x7a\x04\x0a\x02<x'):
+        peer = await world.peer()
+        await peer.send(SP_HELLO + sp(frame_of(HEADER.format(FAKE))))
+        await _more(peer, 8)
+        await peer.send(sp(frame_of(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+            "mechanism='PLAIN'>AHUAcA==</auth>")))
+        await asyncio.sleep(0)
+        await peer.send(sp(garbage))
+        await peer.until_end()
+        for session in fake.sessions[1:]:
+            await asyncio.wait_for(session.ended.wait(), 15)
+            assert not session.footer or session.elements.empty()
+    await other_session.send(message('still here'))
+    await other.expect(lambda e: e.findtext(CLIENT + 'body') == 'still here')
+
+
+# -- what a TLS-terminating hop must hide ---------------------------------------------
+
+
+EVERYTHING = (
+    "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+    "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+    '<mechanism>SCRAM-SHA-512-PLUS</mechanism>'
+    '<mechanism>SCRAM-SHA-256-PLUS</mechanism>'
+    '<mechanism>SCRAM-SHA-1-PLUS</mechanism>'
+    '<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism>'
+    '</mechanisms>'
+    "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"
+    "<channel-binding type='tls-exporter'/></sasl-channel-binding>"
+    "<compression xmlns='http://jabber.org/features/compress'>"
+    '<method>zlib</method></compression>'
+    "<register xmlns='http://jabber.org/features/iq-register'/>"
+    "<custom xmlns='urn:example:feature'>kept</custom>")
+
+
+def names(features):
+    return {e.tag for e in features.iter()}
+
+
+@pytest.mark.parametrize('entry', ['pair0', 'agent'])
+async def test_features_of_the_hop_are_hidden(world, entry):
+    fake = await world.fake(features=EVERYTHING, bound_features=(
+        "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+        "<compression xmlns='http://jabber.org/features/compress'>"
+        '<method>zlib</method></compression>'))
+    world.proxy(fake.port)
+    client = (world.client(Pair0Client) if entry == 'pair0'
+              else world.client(XmlClient, world.agent().port))
+    await client.login('user', 'pw-user', FAKE, 'r', mechanism='PLAIN')
+    assert client.mechanisms == ['SCRAM-SHA-1', 'PLAIN']
+    assert names(client.first_features) == {
+        STREAMS + 'features', SASL + 'mechanisms', SASL + 'mechanism',
+        '{http://jabber.org/features/iq-register}register',
+        '{urn:example:feature}custom'}
+    assert names(client.features) == {
+        STREAMS + 'features', '{urn:ietf:params:xml:ns:xmpp-bind}bind'}
+
+
+async def test_features_of_real_server_have_no_plus(world, ejabberd, tersed):
+    """ejabberd offers -PLUS over TLS: the control, and then through tersed."""
+    context = ssl.create_default_context(cafile=ejabberd.ca)
+    reader, writer = await asyncio.open_connection('127.0.0.1',
+                                                   ejabberd.starttls)
+    header = HEADER.format(DOMAIN).replace('/>', '>').encode()
+    writer.write(header)
+    await reader.readuntil(b'</stream:features>')
+    writer.write(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    await reader.readuntil(b'>')
+    await writer.start_tls(context, server_hostname=DOMAIN)
+    writer.write(header)
+    features = await reader.readuntil(b'</stream:features>')
+    writer.close()
+    assert b'-PLUS<' in features
+
+    client = world.client(port=tersed.port)
+    await client.start()
+    features = await client.open(DOMAIN)
+    mechanisms = {m.text for m in features.iter(SASL + 'mechanism')}
+    assert {'SCRAM-SHA-1', 'SCRAM-SHA-256', 'PLAIN'} <= mechanisms
+    assert not any(m.endswith('-PLUS') for m in mechanisms)
+    assert not [e for e in features if 'starttls' in e.tag]
+
+
+# -- flow ---------------------------------------------------------------------------
+
+
+async def flood(session, text, limit):
+    """Sends until `limit` bytes are out or nothing moves for a second."""
+    sent = 0
+    with contextlib.suppress(asyncio.TimeoutError, OSError):
+        while sent < limit:
+            session.writer.write(text)
+            await asyncio.wait_for(session.writer.drain(), 1)
+            sent += len(text)
+    return sent
+
+
+async def test_client_that_never_reads_keeps_memory_flat(world):
+    fake = await world.fake()
+    tersed = world.proxy(fake.port, stall_timeout='3s')
+    other, other_session = await world.pair(fake)
+    peer = await world.peer()
+    await peer.send(SP_HELLO + sp(frame_of(HEADER.format(FAKE))))
+    await _more(peer, 8)
+    await peer.send(sp(frame_of(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"
+        'AHUAcA==</auth>')) + b'')
+    await _more(peer, len(peer.received))
+    await peer.send(sp(frame_of(HEADER.format(FAKE))) + sp(frame_of(
+        "<iq type='set' id='b'><bind xmlns='"
+        "urn:ietf:params:xml:ns:xmpp-bind'/></iq>")))
+    session = await fake.session()
+    before = tersed.memory()
+    # The peer reads no more.
+    peer.reader._transport.pause_reading()
+    text = (message('z' * 1000) * 60).encode()
+    sent = await flood(session, text, 300 * MEGABYTE)
+    assert sent < 100 * MEGABYTE, 'nothing held the server back'
+    assert tersed.memory('VmHWM') - before < SLACK
+    # Others are not disturbed, while it is stalled.
+    await other_session.send(message('meanwhile'))
+    await other.expect(lambda e: e.findtext(CLIENT + 'body') == 'meanwhile')
+    # And in the end it is given up.
+    await asyncio.wait_for(session.ended.wait(), 20)
+    await other_session.send(message('after'))
+    await other.expect(lambda e: e.findtext(CLIENT + 'body') == 'after')
+
+
+async def test_server_that_never_reads_keeps_memory_flat(world):
+    fake = await world.fake()
+    tersed = world.proxy(fake.port, stall_timeout='3s')
+    agent = world.agent()
+    other, other_session = await world.pair(fake)
+    client, session = await world.pair(fake, XmlClient, agent.port)
+    session.reading.clear()
+    before = tersed.memory(), agent.memory()
+    # By a socket of our own, since the driver queues what it is given.
+    text = (message('z' * 1000) * 60)
+
+    async def push():
+        for _ in range(4000):
+            await client.send(text)
+    pushing = asyncio.create_task(push())
+    try:
+        end = asyncio.create_task(client.expect_gone(30))
+        await asyncio.sleep(1)
+        await other_session.send(message('meanwhile'))
+        await other.expect(lambda e: e.findtext(CLIENT + 'body') ==
+                           'meanwhile')
+        await end
+    finally:
+        pushing.cancel()
+    for program, was in zip((tersed, agent), before):
+        assert program.memory('VmHWM') - was < SLACK
+    assert len(session.bytes) < 100 * MEGABYTE
+
+
+async def test_slow_reader_gets_everything(world):
+    """Back-pressure, not loss: all of it arrives, in order."""
+    fake = await world.fake()
+    tersed = world.proxy(fake.port)
+    client, session = await world.pair(fake)
+    before = tersed.memory()
+    count = 8000
+    text = 'w' * 1000
+
+    async def push():
+        for i in range(count):
+            await session.send(message(f'{i} {text}'))
+    pushing = asyncio.create_task(push())
+    for i in range(count):
+        seen = await client.expect(lambda e: e.tag == CLIENT + 'message', 30)
+        assert seen.findtext(CLIENT + 'body').startswith(f'{i} ')
+        if i % 100 == 0:
+            await asyncio.sleep(0.002)
+    await pushing
+    assert tersed.memory('VmHWM') - before < SLACK
+
+
+# -- what a client must not send --------------------------------------------------
+
+
+@pytest.mark.parametrize('bad', [
+    '<!-- a comment -->', '<?php evil ?>',
+    "<!DOCTYPE x [<!ENTITY a 'b'>]>", '<message><!-- c --></message>',
+    '<message><?p i?></message>', '<message>&custom;</message>'])
+async def test_restricted_xml_of_client_is_refused(world, bad):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    client, session = await world.pair(fake, XmlClient, world.agent().port)
+    await client.send(bad)
+    error = await refused(client)
+    if 'DOCTYPE' in bad:  # in the middle of a stream it is no XML either
+        assert error in ('restricted-xml', 'not-well-formed')
+    else:
+        assert error == 'restricted-xml'
+    await asyncio.wait_for(session.ended.wait(), 15)
+    assert session.elements.empty()
+
+
+@pytest.mark.parametrize('bad,expected', [
+    ('<message><body></message>', {'not-well-formed'}),
+    ('<message>&#1;</message>', {'not-well-formed'}),
+    ('<a:message/>', {'bad-namespace-prefix', 'invalid-namespace',
+                      'not-well-formed'}),
+    ('<message to="a" to="b"/>', {'not-well-formed'})])
+async def test_bad_xml_of_client_is_refused(world, bad, expected):
+    fake = await world.fake()
+    world.proxy(fake.port)
+    client, session = await world.pair(fake, XmlClient, world.agent().port)
+    await client.send(bad)
+    assert await refused(client) in expected
+    await asyncio.wait_for(session.ended.wait(), 15)
+    assert session.elements.empty()
+
+
+# -- before login -------------------------------------------------------------------
+
+
+async def test_client_that_says_nothing_is_hung_up_on(world):
+    fake = await world.fake()
+    world.proxy(fake.port, login_timeout='1s')
+    silent, half = await world.peer(), await world.peer()
+    await half.send(SP_HELLO + sp(frame_of(HEADER.format(FAKE))))
+    await silent.until_end(10)
+    end = await half.until_end(10)
+    assert b'connection-timeout' in texts_of(end) or (
+        b'policy-violation' in texts_of(end))
+    for session in fake.sessions:
+        await asyncio.wait_for(session.ended.wait(), 10)
+
+
+async def test_flood_before_login_is_refused(world):
+    fake = await world.fake()
+    world.proxy(fake.port, login_bytes='16k')
+    client = world.client()
+    await client.start()
+    await client.open(FAKE)
+    for _ in range(40):
+        await client.send("<iq type='get' id='f'><query xmlns='"
+                          f"jabber:iq:register'>{'x' * 1000}</query></iq>")
+    assert await refused(client) == 'policy-violation'
