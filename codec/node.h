@@ -17,6 +17,7 @@ struct terse_node {
     struct node_attr *attrs;
     uint32_t n_attrs;
     uint16_t qname;
+    uint16_t spaces; /* namespace declarations in its tag */
 };
 
 static inline bool node_is_text(const struct terse_node *node) {

@@ -66,7 +66,7 @@ struct terse_limits {
     uint32_t stanza_bytes; /* XML bytes of one top-level element, either way */
     uint32_t frame_bytes;  /* bytes of one frame, either way */
     uint32_t elements;     /* elements in one top-level element */
-    uint32_t attributes;   /* attributes of one element */
+    uint32_t attributes;   /* attributes of one element, up to 256 */
     uint32_t depth;        /* nesting, 1 = the top-level element; up to 256 */
     uint32_t text_bytes;   /* one attribute value or one run of text */
     uint32_t name_bytes;   /* one local name or one namespace name */

@@ -284,6 +284,8 @@ static bool write_attr(struct dec *d, struct terse_str ns,
     if (d->want) {
         if (!str_eq(ns, d->want->ns) || !str_eq(name, d->want->name))
             return true;
+        if (d->found)
+            return bad(d, at, "an attribute that comes twice");
         d->found = true;
         write_chars(d, value, CHARS_RAW);
         return wrote(d);
@@ -674,6 +676,9 @@ static void frame(struct dec *d, struct terse_str bytes) {
             return;
         if (!g.named && !g.typed)
             bad(d, w.bytes.p, "a fragment where an element must be");
+        else if (g.in_ns && str_is(g.ns, TERSE_NS_STREAM) &&
+                 str_is(g.name, "stream"))
+            bad(d, w.bytes.p, "a stream header inside the stream");
         else
             element(d, w.bytes, &g, &around);
     } else if (w.number == FRAME_OPEN) {

@@ -21,12 +21,16 @@
 #include "str.h"
 #include "text.h"
 #include "xml_names.h"
+#include "xml_scan.h"
 
 enum {
     SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
     NAMES_MAX = 1024,  /* unknown names that a parser may keep */
     HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
+    ATTRS_MAX = 256,   /* nor more attributes than the decoder */
+    SPACES_MAX = 256,  /* namespace declarations around an element: libxml2
+                          looks through them for each name */
 };
 
 /* What becomes of the parser when the element at hand is done. */
@@ -34,6 +38,7 @@ enum pending {
     PENDING_NONE,
     PENDING_RESTART, /* a new header is expected */
     PENDING_RENEW,   /* same stream, new parser: too many names in the old */
+    PENDING_END,     /* the footer was read: there is nothing more to parse */
 };
 
 struct terse_reader {
@@ -48,15 +53,19 @@ struct terse_reader {
     bool ended;              /* the footer was read */
     bool in_callback;
     enum pending pending;
-    size_t unread;  /* of the last slice, where pending stopped it */
-    uint64_t fed;   /* bytes given to ctxt */
-    uint64_t start; /* where the element at hand starts, in those */
-    size_t lead;    /* bytes of this header that were checked by hand */
+    size_t unread; /* of the last slice, where pending stopped it */
+    size_t kept;   /* of it, what libxml2 keeps for later: a '\r' at its end */
+    struct xml_scan scan;
+    uint64_t after_cr; /* behind a piece of CDATA that ended in '\r' */
+    uint64_t fed;      /* bytes given to ctxt */
+    uint64_t start;    /* where the element at hand starts, in those */
+    size_t lead;       /* bytes of this header that were checked by hand */
 
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
     uint32_t depth;          /* open elements, the stream itself included */
     uint32_t elements;       /* in the element at hand */
+    uint32_t spaces;         /* namespace declarations of open elements */
     struct terse_error error;
     enum terse_err cb_err; /* what the callback stopped with */
 };
@@ -211,7 +220,7 @@ static struct terse_node *take_element(struct terse_reader *r,
 
 /* Stops libxml2 behind what it just reported; feed goes on from there. */
 static void stop_here(struct terse_reader *r) {
-    r->unread = (size_t)(r->ctxt->input->end - r->ctxt->input->cur);
+    r->unread = (size_t)(r->ctxt->input->end - r->ctxt->input->cur) + r->kept;
     xmlStopParser(r->ctxt);
 }
 
@@ -226,8 +235,11 @@ static void emit(struct terse_reader *r, enum terse_event event,
     arena_reset(&r->arena);
     r->node = NULL;
     r->elements = 0;
+    r->spaces = 0;
     r->start = consumed(r);
     int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
+    if (event == TERSE_CLOSE && !r->pending)
+        r->pending = PENDING_END;
     if (event == TERSE_ELEMENT && !r->pending &&
         xmlDictSize(r->ctxt->dict) - known > NAMES_MAX)
         r->pending = PENDING_RENEW;
@@ -309,11 +321,17 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
         fail_limit(r, "elements in one stanza", r->limits.elements);
         return;
     }
+    r->spaces += (uint32_t)n_ns;
+    if (r->spaces > SPACES_MAX) {
+        fail_limit(r, "namespace declarations around one element", SPACES_MAX);
+        return;
+    }
     struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
     if (!node || over_size(r))
         return;
     if (r->node)
         append(r->node, node);
+    node->spaces = (uint16_t)n_ns;
     r->node = node;
     r->depth++;
 }
@@ -333,14 +351,15 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
     if (over_size(r))
         return;
     if (r->depth > 1) {
+        r->spaces -= r->node->spaces;
         r->node = r->node->parent;
         return;
     }
     emit(r, TERSE_ELEMENT, r->node);
 }
 
-static bool is_space(const xmlChar *p, int n) {
-    for (int i = 0; i < n; i++)
+static bool is_space(const xmlChar *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
         if (p[i] != ' ' && p[i] != '\t' && p[i] != '\n' && p[i] != '\r')
             return false;
     return true;
@@ -352,7 +371,7 @@ static void on_text(void *arg, const xmlChar *p, int n) {
     if (failed(r) || r->pending || n <= 0)
         return;
     if (!r->node) {
-        if (!is_space(p, n))
+        if (!is_space(p, (size_t)n))
             fail(r, TERSE_ESTREAM, "text between the stream's elements");
         r->start = consumed(r);
         return;
@@ -378,6 +397,27 @@ static void on_text(void *arg, const xmlChar *p, int n) {
     text->text = (struct terse_str){to, have + len};
     if (!more)
         append(r->node, text);
+}
+
+/* libxml2 gives CDATA in pieces and leaves line ends as they are; XML 1.0
+ * section 2.11 makes each of them one line feed. */
+static void on_cdata(void *arg, const xmlChar *p, int n) {
+    static const xmlChar line_feed[] = "\n";
+    struct terse_reader *r = arg;
+    uint64_t at = consumed(r);
+    int from = n > 0 && p[0] == '\n' && at > 0 && r->after_cr == at ? 1 : 0;
+    for (int i = from; i < n; i++) {
+        if (p[i] != '\r')
+            continue;
+        on_text(r, p + from, i - from);
+        on_text(r, line_feed, 1);
+        if (i + 1 < n && p[i + 1] == '\n')
+            i++;
+        from = i + 1;
+    }
+    on_text(r, p + from, n - from);
+    if (n > 0 && p[n - 1] == '\r')
+        r->after_cr = at + (uint64_t)n;
 }
 
 static void on_comment(void *arg, const xmlChar *value) {
@@ -441,12 +481,6 @@ static void on_error(void *arg, xmlErrorPtr e) {
         fail(r, TERSE_EENCODING,
              "an encoding other than UTF-8 (RFC 6120 section 11.6)");
         return;
-    case XML_ERR_DOCUMENT_END:
-        if (r->ended) {
-            fail(r, TERSE_ESTREAM, "something behind the end of the stream");
-            return;
-        }
-        break;
     default:
         break;
     }
@@ -474,7 +508,7 @@ static const xmlSAXHandler handler = {
     .endElementNs = on_end,
     .characters = on_text,
     .ignorableWhitespace = on_text,
-    .cdataBlock = on_text,
+    .cdataBlock = on_cdata,
     .comment = on_comment,
     .processingInstruction = on_pi,
     .serror = on_error,
@@ -484,7 +518,9 @@ static void drop_parser(struct terse_reader *r) {
     if (r->ctxt)
         xmlFreeParserCtxt(r->ctxt);
     r->ctxt = NULL;
-    r->fed = r->start = 0;
+    r->fed = r->start = r->after_cr = 0;
+    r->scan = (struct xml_scan){.max_attrs = r->limits.attributes + SPACES_MAX};
+    r->spaces = 0;
     r->lead = 0;
     r->depth = 0;
     r->node = NULL;
@@ -558,17 +594,34 @@ static size_t check_lead(struct terse_reader *r, const char *p, size_t n) {
     return i;
 }
 
+/* What xml_scan found. */
+static void fail_scan(struct terse_reader *r, enum terse_err err) {
+    if (err == TERSE_EENCODING)
+        fail(r, err, "bytes that are no UTF-8 (RFC 6120 section 11.6)");
+    else
+        fail_limit(r, "attributes and namespace declarations in one element",
+                   r->scan.max_attrs);
+}
+
 /* Gives one slice to libxml2; returns how much of it was used. */
 static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
+    enum terse_err err = TERSE_OK;
+    size_t good = xml_scan(&r->scan, p, n, &err);
     r->unread = 0;
-    xmlParseChunk(r->ctxt, p, (int)n, 0);
-    r->fed += n;
+    r->kept = good > 0 && p[good - 1] == '\r' ? 1 : 0;
+    if (good > 0)
+        xmlParseChunk(r->ctxt, p, (int)good, 0);
+    r->fed += good;
     if (r->pending == PENDING_NONE) {
-        if (!failed(r) && r->fed - r->start > r->limits.stanza_bytes + SLICE)
+        if (good < n)
+            fail_scan(r, err);
+        else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)
             fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+        else if (r->ctxt->instate == XML_PARSER_EOF)
+            fail(r, TERSE_ENOMEM, "out of memory for a parser");
         return n;
     }
-    size_t used = r->unread < n ? n - r->unread : 0;
+    size_t used = r->unread < good ? good - r->unread : 0;
     if (r->pending == PENDING_RENEW)
         renew_parser(r);
     else
@@ -579,11 +632,17 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
 enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
                                  size_t n) {
     while (n > 0 && !failed(r)) {
-        size_t skip = r->lead < 2 ? check_lead(r, p, n) : 0;
+        size_t skip = r->lead < 2 && !r->ended ? check_lead(r, p, n) : 0;
         p += skip;
         n -= skip;
         if (n == 0 || failed(r))
             break;
+        if (r->ended) {
+            if (!is_space((const xmlChar *)p, n))
+                fail(r, TERSE_ESTREAM,
+                     "something behind the end of the stream");
+            break;
+        }
         if (!r->ctxt && !make_parser(r))
             break;
         size_t used = feed_slice(r, p, n < SLICE ? n : SLICE);
@@ -616,11 +675,15 @@ enum terse_err terse_reader_new(struct terse_reader **out,
         return TERSE_ENOMEM;
     r->schema = schema;
     r->limits = *limits;
+    if (r->limits.attributes > ATTRS_MAX)
+        r->limits.attributes = ATTRS_MAX;
+    r->scan.max_attrs = r->limits.attributes + SPACES_MAX;
     r->cb = cb;
     r->arg = arg;
     terse_buf_init(&r->header, HEADER_MAX);
-    /* Text is copied when it outgrows its block, to one twice as large. */
-    arena_init(&r->arena, (size_t)limits->stanza_bytes * 6 +
+    /* Text is copied when it outgrows its block, to one twice as large; an
+     * attribute of 6 bytes takes a struct. */
+    arena_init(&r->arena, (size_t)limits->stanza_bytes * 16 +
                               (size_t)limits->elements * 512 + 65536);
     *out = r;
     return TERSE_OK;

@@ -4,6 +4,7 @@
 #include <libxml/xmlstring.h>
 
 #include <libxml/dict.h>
+#include <libxml/parser.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,7 @@ struct xml_names *xml_names_new(const struct terse_schema *schema) {
     struct xml_names *names = calloc(1, sizeof(*names));
     if (!names)
         return NULL;
+    xmlInitParser(); /* once, before there can be a second thread */
     names->dict = xmlDictCreate();
     if (!names->dict || !grow(names, 1024) ||
         !schema_each_name(schema, add, names)) {

@@ -1,0 +1,97 @@
+/* xml_scan.c: see xml_scan.h. It need not understand XML that is not
+ * well-formed: libxml2 refuses that. */
+#include "xml_scan.h"
+
+/* The byte at hand as one of UTF-8, RFC 3629 section 4. */
+static bool utf8(struct xml_scan *s, uint8_t c) {
+    if (s->more > 0) {
+        if (c < s->least || c > s->most)
+            return false;
+        s->more--;
+        s->least = 0x80;
+        s->most = 0xbf;
+        return true;
+    }
+    if (c < 0x80)
+        return true;
+    if (c < 0xc2 || c > 0xf4)
+        return false;
+    s->more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+    s->least = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    s->most = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    return true;
+}
+
+static bool in_tag(struct xml_scan *s, char c) {
+    switch (c) {
+    case '>':
+        s->at = SCAN_TEXT;
+        break;
+    case '"':
+        s->at = SCAN_QUOT;
+        break;
+    case '\'':
+        s->at = SCAN_APOS;
+        break;
+    case '=':
+        return ++s->attrs <= s->max_attrs;
+    default:
+        break;
+    }
+    return true;
+}
+
+static void in_cdata(struct xml_scan *s, char c) {
+    if (c == '>' && s->brackets == 2)
+        s->at = SCAN_TEXT;
+    if (c != ']')
+        s->brackets = 0;
+    else if (s->brackets < 2)
+        s->brackets++;
+}
+
+/* Follows the tags; false if this one has too many attributes. */
+static bool tags(struct xml_scan *s, char c) {
+    switch (s->at) {
+    case SCAN_TEXT:
+        if (c == '<')
+            s->at = SCAN_LESS;
+        break;
+    case SCAN_LESS:
+        s->at = c == '!' ? SCAN_CDATA : c == '?' ? SCAN_PROLOG : SCAN_TAG;
+        s->attrs = 0;
+        s->brackets = 0;
+        return s->at != SCAN_TAG || in_tag(s, c);
+    case SCAN_TAG:
+        return in_tag(s, c);
+    case SCAN_QUOT:
+    case SCAN_APOS:
+        if (c == (s->at == SCAN_QUOT ? '"' : '\''))
+            s->at = SCAN_TAG;
+        break;
+    case SCAN_CDATA:
+        in_cdata(s, c);
+        break;
+    case SCAN_PROLOG:
+        if (c == '>')
+            s->at = SCAN_TEXT;
+        break;
+    }
+    return true;
+}
+
+size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
+                enum terse_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = (uint8_t)p[i];
+        if ((c >= 0x80 || s->more > 0) && !utf8(s, c)) {
+            *err = TERSE_EENCODING;
+            return i;
+        }
+        if (c < 0x80 && !tags(s, p[i])) {
+            *err = TERSE_ELIMIT;
+            return i;
+        }
+    }
+    return n;
+}

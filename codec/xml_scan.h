@@ -1,0 +1,37 @@
+/*
+ * xml_scan.h: looks at a stream's bytes before libxml2 does, for what libxml2
+ * lets through or pays too much for: UTF-8 that is not the shortest form in
+ * CDATA, and start tags with so many attributes that comparing each with each
+ * takes seconds.
+ */
+#ifndef TERSE_XML_SCAN_H
+#define TERSE_XML_SCAN_H
+
+#include "terse.h"
+
+enum xml_scan_at {
+    SCAN_TEXT,   /* between tags */
+    SCAN_LESS,   /* behind '<' */
+    SCAN_TAG,    /* in a tag, outside of quotes */
+    SCAN_QUOT,   /* in "" */
+    SCAN_APOS,   /* in '' */
+    SCAN_CDATA,  /* behind "<!", up to "]]>" */
+    SCAN_PROLOG, /* behind "<?", up to '>' */
+};
+
+/* All zero but max_attrs: the start of a stream, or behind any tag of it. */
+struct xml_scan {
+    uint32_t max_attrs; /* attributes and declarations in one tag */
+    uint32_t attrs;     /* in this tag, so far */
+    enum xml_scan_at at;
+    uint8_t brackets;    /* ']' in a row, up to 2 */
+    uint8_t more;        /* bytes that the character at hand still takes */
+    uint8_t least, most; /* between which its next byte must be */
+};
+
+/* Looks at the next n bytes; returns how many are fine. Less than n: *err says
+ * why, TERSE_EENCODING or TERSE_ELIMIT. */
+size_t xml_scan(struct xml_scan *scan, const char *p, size_t n,
+                enum terse_err *err);
+
+#endif
