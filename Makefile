@@ -53,7 +53,7 @@ WARN = -Wall -Wextra -Wconversion -Wshadow $(WERROR)
 SAN = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer)
 CPPFLAGS += -D_GNU_SOURCE -I. -isystem $(O)/gen -isystem /usr/include/libxml2
-ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MMD -MP
+ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MD -MP
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 
 LIBS_CODEC = -lxml2
@@ -176,7 +176,7 @@ sanitize: ## unit and end-to-end tests under ASan and UBSan
 
 .PHONY: sanitize-run
 sanitize-run: all $(UNITS) $(E2E)
-	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='unit vectors e2e' tests/run $(UNITS)
+	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='unit codegen vectors e2e' tests/run $(UNITS)
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang
@@ -215,14 +215,11 @@ $(addsuffix .c,$(GEN_PB)) $(addsuffix .h,$(GEN_PB)) &:
 	$(Q)protoc-c -I/usr/include --c_out=$(O)/gen google/protobuf/descriptor.proto \
 		google/protobuf/compiler/plugin.proto
 
-# Schemas must come with their vectors as soon as there are any.
-VECTORS = $(if $(wildcard tests/vectors/*.txt),vectors=tests/vectors:)
-
 $(O)/gen/tables.c $(O)/gen/terse.proto &: $(PLUGIN) $(addprefix schemas/,$(SCHEMAS))
 	@mkdir -p $(O)/gen
 	$(call say,CODEGEN)
-	$(Q)protoc --plugin=protoc-gen-terse=$(PLUGIN) \
-		--terse_out=$(VECTORS)$(O)/gen -Ischemas $(SCHEMAS)
+	$(Q)ASAN_OPTIONS=detect_leaks=0 protoc \
+		--plugin=protoc-gen-terse=$(PLUGIN) --terse_out=$(O)/gen -Ischemas $(SCHEMAS)
 
 $(O)/gen/terse.pb-c.c $(O)/gen/terse.pb-c.h &: $(O)/gen/terse.proto
 	$(call say,PROTOC)
@@ -318,8 +315,10 @@ $(O)/bin/e2e-%: $(O)/obj/tests/e2e/%.o $(LIB_E2E) $(LIB_ALL) \
 		$(O)/obj/gen/terse.pb-c.o
 	$(program)
 
-$(O)/bin/%_fuzz: LDFLAGS += -fsanitize=fuzzer
-$(O)/bin/%_fuzz: $(O)/obj/tests/fuzz/%_fuzz.o $(LIB_ALL)
+$(O)/bin/%_fuzz: private LDFLAGS += -fsanitize=fuzzer
+$(O)/bin/%_fuzz: private LIBS += -lexpat
+$(O)/bin/%_fuzz: $(O)/obj/tests/fuzz/%_fuzz.o $(LIB_ALL) \
+		$(if $(UNIT_LIB_C),$(O)/lib/libunit.a)
 	$(program)
 
 # ---- unit tests ------------------------------------------------------------

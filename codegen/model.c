@@ -304,17 +304,22 @@ static void resolve(struct model *m, struct report *r) {
     }
 }
 
+/* qsort takes no NULL, not even for nothing. */
+static void sort(void *items, size_t n, size_t size,
+                 int (*compare)(const void *, const void *)) {
+    if (n > 0)
+        qsort(items, n, size, compare);
+}
+
 static void order(struct model *m) {
-    qsort(m->messages, m->n_messages, sizeof(*m->messages), by_message_order);
-    qsort(m->enums, m->n_enums, sizeof(*m->enums), by_enum_order);
+    sort(m->messages, m->n_messages, sizeof(*m->messages), by_message_order);
+    sort(m->enums, m->n_enums, sizeof(*m->enums), by_enum_order);
     for (size_t i = 0; i < m->n_messages; i++) {
         struct message *msg = &m->messages[i];
         msg->index = (uint16_t)i;
         if (msg->special != SPECIAL_NO)
             m->special[msg->special] = msg;
-        if (msg->n_fields)
-            qsort(msg->fields, msg->n_fields, sizeof(*msg->fields),
-                  by_field_number);
+        sort(msg->fields, msg->n_fields, sizeof(*msg->fields), by_field_number);
     }
     for (size_t i = 0; i < m->n_enums; i++) {
         m->enums[i].index = (uint16_t)i;
