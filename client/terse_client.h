@@ -39,7 +39,8 @@
 
 struct terse_client;
 
-/* ---- errors --------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------
+ */
 
 enum terse_client_err {
     TERSE_CLIENT_OK = 0,
@@ -48,7 +49,8 @@ enum terse_client_err {
     TERSE_CLIENT_ESTATE,   /* not in this state: not connected yet, or twice */
     TERSE_CLIENT_ECONNECT, /* the proxy cannot be reached */
     TERSE_CLIENT_ELOST,    /* the connection broke, with nothing said */
-    TERSE_CLIENT_ETIMEOUT, /* the time is over; a connection that lives goes on */
+    TERSE_CLIENT_ETIMEOUT, /* the time is over; a connection that lives goes on
+                            */
     TERSE_CLIENT_EFULL,    /* a queue is full: try again, or wait */
     TERSE_CLIENT_EAUTH,    /* login refused: condition is SASL's */
     TERSE_CLIENT_EMECH,    /* no SASL mechanism in common that is allowed */
@@ -71,7 +73,8 @@ struct terse_client_error {
     char text[240];     /* more for people; may quote the server's own text */
 };
 
-/* ---- stanzas received ----------------------------------------------------- */
+/* ---- stanzas received -----------------------------------------------------
+ */
 
 /* One top-level element that came: message, presence, iq, or whatever else a
  * stream may hold (stream management, …). Owns all that its functions return,
@@ -107,7 +110,8 @@ const char *terse_stanza_name(struct terse_stanza *stanza, const char **ns);
  * not NULL, is e.g. "item-not-found", or "". */
 bool terse_stanza_is_error(struct terse_stanza *stanza, const char **condition);
 
-/* ---- options -------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------
+ */
 
 /* The library's thread calls these; see "callbacks" above. */
 struct terse_client_callbacks {
@@ -186,7 +190,8 @@ struct terse_client_options {
  * the caller to set. */
 void terse_client_options_init(struct terse_client_options *options);
 
-/* ---- connecting ----------------------------------------------------------- */
+/* ---- connecting -----------------------------------------------------------
+ */
 
 /* Makes a client; everything in options is copied. TERSE_CLIENT_EARG: host,
  * jid or password is missing or none. Nothing is sent yet. */
@@ -226,7 +231,8 @@ const char *terse_client_mechanism(struct terse_client *client);
 void terse_client_why(struct terse_client *client,
                       struct terse_client_error *out);
 
-/* ---- sending -------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------
+ */
 
 /* timeout_ms: how long to wait while the send queue is full; 0: not at all, and
  * TERSE_CLIENT_EFULL; negative: as long as the connection lives. What was
@@ -250,7 +256,8 @@ TERSE_NODISCARD enum terse_client_err
 terse_client_send_xml(struct terse_client *client, const char *xml, size_t n,
                       int timeout_ms, struct terse_error *error);
 
-/* ---- receiving, blocking style -------------------------------------------- */
+/* ---- receiving, blocking style --------------------------------------------
+ */
 
 /* The next element that answers none of our iqs; the caller frees it by
  * terse_stanza_free. Callbacks of iqs are called from within it.
@@ -262,7 +269,8 @@ TERSE_NODISCARD enum terse_client_err
 terse_client_recv(struct terse_client *client, int timeout_ms,
                   struct terse_stanza **out);
 
-/* ---- iq ------------------------------------------------------------------- */
+/* ---- iq -------------------------------------------------------------------
+ */
 
 /* Called once: OK and the answer, borrowed for the call; TERSE_CLIENT_ESTANZA
  * and an answer of type error; or another error without one. In the callback

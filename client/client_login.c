@@ -1,0 +1,372 @@
+/*
+ * client_login.c: from the server's features to the bound resource (RFC 6120
+ * sections 6 and 7). Each handler is given the element that came, in the state
+ * that the row in `handlers` names.
+ */
+#include "client/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void protocol_error(struct terse_client *client, const char *text) {
+    client_end(client, true, TERSE_CLIENT_EPROTO, NULL, "%s", text);
+}
+
+/* Sends one element; ends the connection if it cannot. May hold secrets. */
+static bool put_xml(struct terse_client *client, const struct terse_buf *xml) {
+    struct terse_buf frame;
+    enum terse_client_err err;
+    bool ok = false;
+
+    terse_buf_init(&frame, client->codec->limits.frame_bytes);
+    err = client_xml_encode(client->codec, (const char *)terse_buf_data(xml),
+                            xml->len, &frame, NULL);
+    if (err)
+        client_end(client, true, err, NULL, "the login cannot be encoded: %s",
+                   terse_client_strerror(err));
+    else
+        ok = client_put(client, terse_buf_data(&frame), frame.len);
+    if (frame.data)
+        explicit_bzero(frame.data, frame.cap);
+    terse_buf_fini(&frame);
+    return ok;
+}
+
+/* <name xmlns='…sasl' attrs>text</name> */
+static bool put_sasl(struct terse_client *client, const char *name,
+                     const char *mechanism, const char *text) {
+    struct terse_buf xml;
+    bool ok;
+
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    ok = client_cat(&xml, "<", name, " xmlns='" CLIENT_NS_SASL "'", NULL);
+    if (ok && mechanism)
+        ok = client_cat(&xml, " mechanism='", mechanism, "'", NULL);
+    ok = ok && client_cat(&xml, ">", text, "</", name, ">", NULL);
+    if (ok)
+        ok = put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    if (xml.data)
+        explicit_bzero(xml.data, xml.cap);
+    terse_buf_fini(&xml);
+    return ok;
+}
+
+/* ---- SASL
+ * ------------------------------------------------------------------------ */
+
+static bool offers(const struct terse_node *mechanisms, const char *name) {
+    struct terse_node *node = terse_node_child(mechanisms);
+
+    for (; node; node = terse_node_next(node)) {
+        struct terse_str text;
+
+        if (terse_node_is(node, CLIENT_NS_SASL, "mechanism") &&
+            terse_node_text(node, &text) && text.n == strlen(name) &&
+            memcmp(text.p, name, text.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *choose(struct terse_client *client,
+                          const struct terse_node *mechanisms) {
+    for (size_t i = 0; client_mechanisms[i]; i++) {
+        const char *name = client_mechanisms[i];
+
+        if (strcmp(name, "PLAIN") == 0 && !client->options.allow_plain)
+            continue;
+        if (offers(mechanisms, name) &&
+            client_sasl_supports(&client->sasl, name))
+            return name;
+    }
+    return NULL;
+}
+
+static void authenticate(struct terse_client *client,
+                         const struct terse_node *features) {
+    struct terse_node *mechanisms =
+        client_child(features, CLIENT_NS_SASL, "mechanisms");
+    const char *name = mechanisms ? choose(client, mechanisms) : NULL;
+    enum terse_client_err err;
+    char *out = NULL;
+
+    if (!name) {
+        client_end(client, true, TERSE_CLIENT_EMECH, NULL,
+                   mechanisms ? "none of the server's mechanisms is allowed"
+                              : "the server offers no login");
+        return;
+    }
+    err = client_sasl_begin(&client->sasl, name, client->user, client->password,
+                            &out);
+    if (err)
+        client_end(client, true, err, NULL, "%s cannot be begun", name);
+    else
+        put_sasl(client, "auth", name, out[0] ? out : "=");
+    client_wipe_free(out);
+}
+
+/* The element's text in a new string; NULL has ended the connection. */
+static char *text_of(struct terse_client *client, struct terse_node *node) {
+    struct terse_str s;
+    char *text;
+
+    if (!terse_node_text(node, &s)) {
+        protocol_error(client, "SASL data with something in it");
+        return NULL;
+    }
+    text = client_strndup(s);
+    if (!text)
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    return text;
+}
+
+/* A step of SASL with what `node` holds. True: *out is our answer. */
+static bool sasl_step(struct terse_client *client, struct terse_node *node,
+                      char **out) {
+    char *in = text_of(client, node);
+    enum terse_client_err err;
+
+    *out = NULL;
+    if (!in)
+        return false;
+    err = client_sasl_step(&client->sasl, in, out);
+    client_wipe_free(in);
+    if (err)
+        client_end(client, true, err, NULL,
+                   "the server does not prove that it knows the password");
+    return !err;
+}
+
+static void on_challenge(struct terse_client *client, struct terse_node *node) {
+    char *out;
+
+    if (sasl_step(client, node, &out))
+        put_sasl(client, "response", NULL, out);
+    client_wipe_free(out);
+}
+
+static void on_success(struct terse_client *client, struct terse_node *node) {
+    char *out;
+    bool ok = sasl_step(client, node, &out);
+
+    client_wipe_free(out);
+    if (!ok)
+        return;
+    if (!client->sasl.done) {
+        client_end(client, true, TERSE_CLIENT_EAUTH, NULL,
+                   "the server says success before it proved itself");
+        return;
+    }
+    client->mechanism = client->sasl.mechanism;
+    client_sasl_fini(&client->sasl);
+    client_wipe_free(client->password);
+    client->password = NULL;
+    client_move(client, EVENT_SUCCESS);
+    client_put_open(client);
+}
+
+static void on_failure(struct terse_client *client, struct terse_node *node) {
+    struct terse_str text;
+    char condition[64];
+
+    client_condition(node, CLIENT_NS_SASL, condition, &text);
+    client_end(client, true, TERSE_CLIENT_EAUTH, condition, "%.*s",
+               (int)(text.n > 200 ? 200 : text.n), text.n ? text.p : "");
+}
+
+static void in_auth(struct terse_client *client, struct terse_node *node) {
+    if (terse_node_is(node, CLIENT_NS_SASL, "challenge"))
+        on_challenge(client, node);
+    else if (terse_node_is(node, CLIENT_NS_SASL, "success"))
+        on_success(client, node);
+    else if (terse_node_is(node, CLIENT_NS_SASL, "failure"))
+        on_failure(client, node);
+    else
+        protocol_error(client, "an element that is no part of SASL");
+}
+
+/* ---- features
+ * ----------------------------------------------------------------------- */
+
+static void ask_bind(struct terse_client *client) {
+    struct terse_buf xml;
+    bool ok;
+
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    ok = client_cat(
+        &xml, "<iq type='set' id='1'><bind xmlns='" CLIENT_NS_BIND "'>", NULL);
+    if (ok && client->resource)
+        ok = client_cat(&xml, "<resource>", NULL) &&
+             client_cat_text(&xml, client->resource) &&
+             client_cat(&xml, "</resource>", NULL);
+    if (ok && client_cat(&xml, "</bind></iq>", NULL))
+        put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+}
+
+static void in_features(struct terse_client *client, struct terse_node *node) {
+    struct terse_node *session;
+
+    if (!client_child(node, CLIENT_NS_BIND, "bind")) {
+        client_end(client, true, TERSE_CLIENT_EBIND, NULL,
+                   "the server offers no resource binding");
+        return;
+    }
+    session = client_child(node, CLIENT_NS_SESSION, "session");
+    client->needs_session =
+        client->options.session && session &&
+        !client_child(session, CLIENT_NS_SESSION, "optional");
+    client_move(client, EVENT_FEATURES);
+    ask_bind(client);
+}
+
+static void in_offer(struct terse_client *client, struct terse_node *node) {
+    client_move(client, EVENT_FEATURES);
+    authenticate(client, node);
+}
+
+static void need_features(struct terse_client *client,
+                          struct terse_node *node) {
+    if (!terse_node_is(node, TERSE_NS_STREAM, "features"))
+        protocol_error(client, "something else than the stream's features");
+    else if (client->state == STATE_OFFER)
+        in_offer(client, node);
+    else
+        in_features(client, node);
+}
+
+/* ---- bind and session
+ * ------------------------------------------------------------------ */
+
+static bool attr_is(const struct terse_node *node, const char *name,
+                    const char *value) {
+    struct terse_str s;
+
+    return terse_node_attr(node, "", name, &s) && s.n == strlen(value) &&
+           memcmp(s.p, value, s.n) == 0;
+}
+
+static void refused(struct terse_client *client, struct terse_node *iq) {
+    struct terse_node *error = client_child(iq, TERSE_NS_CLIENT, "error");
+    struct terse_str text = {NULL, 0};
+    char condition[64] = "";
+
+    if (error)
+        client_condition(error, CLIENT_NS_STANZAS, condition, &text);
+    client_end(client, true, TERSE_CLIENT_EBIND, condition, "%.*s",
+               (int)(text.n > 200 ? 200 : text.n), text.n ? text.p : "");
+}
+
+static void now_ready(struct terse_client *client) {
+    net_timer_stop(client->timer);
+    client->ready_due = true;
+    client_move(client, EVENT_READY);
+}
+
+static void on_bound(struct terse_client *client, struct terse_node *iq) {
+    static const char session[] =
+        "<iq type='set' id='2'><session xmlns='" CLIENT_NS_SESSION "'/></iq>";
+    struct terse_node *bind = client_child(iq, CLIENT_NS_BIND, "bind");
+    struct terse_node *jid =
+        bind ? client_child(bind, CLIENT_NS_BIND, "jid") : NULL;
+    struct terse_buf xml;
+    struct terse_str text;
+
+    if (!jid || !terse_node_text(jid, &text) || !text.n) {
+        protocol_error(client, "a bound resource without a JID");
+        return;
+    }
+    client->jid = client_strndup(text);
+    if (!client->jid) {
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+        return;
+    }
+    if (!client->needs_session) {
+        now_ready(client);
+        return;
+    }
+    client_move(client, EVENT_BOUND);
+    terse_buf_init(&xml, sizeof(session));
+    if (client_cat(&xml, session, NULL))
+        put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+}
+
+/* Ours is the only iq under way; the server may push stanzas meanwhile. */
+static void in_binding(struct terse_client *client, struct terse_node *node) {
+    bool binding = client->state == STATE_BINDING;
+    bool ours = terse_node_is(node, TERSE_NS_CLIENT, "iq") &&
+                attr_is(node, "id", binding ? "1" : "2");
+
+    if (ours && attr_is(node, "type", "error"))
+        refused(client, node);
+    else if (ours && attr_is(node, "type", "result") && binding)
+        on_bound(client, node);
+    else if (ours && attr_is(node, "type", "result"))
+        now_ready(client);
+    else
+        client->keep_frame = true;
+}
+
+/* ---- what came
+ * -------------------------------------------------------------------------- */
+
+static void unexpected(struct terse_client *client, struct terse_node *node) {
+    (void)node;
+    protocol_error(client, "an element before the stream header");
+}
+
+static void (*const handlers[STATE_COUNT])(struct terse_client *client,
+                                           struct terse_node *node) = {
+    [STATE_DIALLING] = unexpected,  [STATE_OPENING] = unexpected,
+    [STATE_OFFER] = need_features,  [STATE_AUTH] = in_auth,
+    [STATE_REOPENING] = unexpected, [STATE_FEATURES] = need_features,
+    [STATE_BINDING] = in_binding,   [STATE_SESSION] = in_binding,
+};
+
+static void visit(void *arg, struct terse_node *node) {
+    struct terse_client *client = arg;
+
+    handlers[client->state](client, node);
+}
+
+void client_login_frame(struct terse_client *client, const uint8_t *frame,
+                        size_t n) {
+    enum terse_client_err err;
+
+    client->keep_frame = false;
+    err = client_xml_visit(client->codec, frame, n, visit, client);
+    if (err)
+        client_end(client, true, err, NULL, "what came is no frame");
+    else if (client->keep_frame)
+        client_deliver(client, frame, n);
+}
+
+static void visit_stream_error(void *arg, struct terse_node *node) {
+    struct terse_client *client = arg;
+    struct terse_str text;
+    char condition[64];
+
+    client_condition(node, CLIENT_NS_STREAMS, condition, &text);
+    client_end(client, true, TERSE_CLIENT_ESTREAM, condition, "%.*s",
+               (int)(text.n > 200 ? 200 : text.n), text.n ? text.p : "");
+}
+
+void client_stream_error(struct terse_client *client, const uint8_t *frame,
+                         size_t n) {
+    if (client_xml_visit(client->codec, frame, n, visit_stream_error, client))
+        client_end(client, true, TERSE_CLIENT_ESTREAM, NULL,
+                   "a stream error that cannot be read");
+}

@@ -1,0 +1,276 @@
+/* client_stream.c: dialling, frames in and out, back-pressure. */
+#include "client/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- out
+ * ----------------------------------------------------------------------- */
+
+static void count(struct terse_client *client, bool sent, const void *frame,
+                  size_t n) {
+    uint8_t header[NET_HEADER_MAX];
+    struct terse_client_traffic traffic = {
+        .sent = sent, .frame = frame, .n = n};
+
+    if (!client->options.traffic)
+        return;
+    traffic.wire = n + net_framer_header(&client->framer, n, header);
+    client->options.traffic(client->options.traffic_arg, &traffic);
+}
+
+bool client_put(struct terse_client *client, const void *frame, size_t n) {
+    uint8_t header[NET_HEADER_MAX];
+    size_t n_header = net_framer_header(&client->framer, n, header);
+    enum net_err err = net_conn_write(client->conn, header, n_header);
+
+    if (!err)
+        err = net_conn_write(client->conn, frame, n);
+    if (err) {
+        /* Half a frame may be queued: nothing can follow it. */
+        client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
+                   net_strerror(err));
+        return false;
+    }
+    count(client, true, frame, n);
+    net_conn_flush(client->conn);
+    return true;
+}
+
+bool client_put_open(struct terse_client *client) {
+    struct terse_buf attrs, frame;
+    enum terse_client_err err = TERSE_CLIENT_ENOMEM;
+    bool ok;
+
+    terse_buf_init(&attrs, client->codec->limits.stanza_bytes);
+    terse_buf_init(&frame, client->codec->limits.frame_bytes);
+    ok = client_cat(&attrs, " to='", NULL) &&
+         client_cat_text(&attrs, client->domain) &&
+         client_cat(&attrs, "' version='1.0'", NULL);
+    if (ok && client->lang)
+        ok = client_cat(&attrs, " xml:lang='", NULL) &&
+             client_cat_text(&attrs, client->lang) &&
+             client_cat(&attrs, "'", NULL);
+    if (ok && client_cat(&attrs, "", NULL) &&
+        terse_buf_append(&attrs, "", 1) == TERSE_OK)
+        err = client_xml_open(client->codec,
+                              (const char *)terse_buf_data(&attrs), &frame);
+    if (err)
+        client_end(client, false, err, NULL, "the stream cannot be opened: %s",
+                   terse_client_strerror(err));
+    else
+        ok = client_put(client, terse_buf_data(&frame), frame.len);
+    terse_buf_fini(&attrs);
+    terse_buf_fini(&frame);
+    return !err && ok;
+}
+
+void client_put_close(struct terse_client *client) {
+    struct terse_buf frame;
+
+    if (!client->conn)
+        return;
+    terse_buf_init(&frame, client->codec->limits.frame_bytes);
+    if (terse_encode(client->codec->schema, &client->codec->limits, TERSE_CLOSE,
+                     NULL, &frame, NULL) == TERSE_OK)
+        (void)client_put(client, terse_buf_data(&frame), frame.len);
+    terse_buf_fini(&frame);
+}
+
+/* ---- in
+ * ------------------------------------------------------------------------- */
+
+void client_deliver(struct terse_client *client, const uint8_t *frame,
+                    size_t n) {
+    struct client_item *item = calloc(1, sizeof(*item));
+
+    if (item)
+        item->stanza = client_stanza_new(client->codec, frame, n);
+    if (!item || !item->stanza) {
+        free(item);
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory for what was received");
+        return;
+    }
+    item->bytes = n;
+    client_push(client, item);
+}
+
+static void on_open(struct terse_client *client) {
+    if (client->state != STATE_CLOSING && !client_move(client, EVENT_OPEN))
+        client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
+                   "a stream header at a wrong time");
+}
+
+static void on_close(struct terse_client *client) {
+    switch (client->state) {
+    case STATE_CLOSING:
+    case STATE_READY:
+        client_end(client, true, TERSE_CLIENT_ECLOSED, NULL,
+                   "the stream was closed");
+        break;
+    default:
+        client_end(client, true, TERSE_CLIENT_ELOST, NULL,
+                   "the server closed the stream before the login was over");
+    }
+}
+
+static bool is(struct terse_str s, const char *text) {
+    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
+static void on_frame(struct terse_client *client, const uint8_t *frame,
+                     size_t n) {
+    struct terse_frame_info info;
+
+    count(client, false, frame, n);
+    if (terse_frame_info(client->codec->schema, frame, n, &info) != TERSE_OK)
+        client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
+                   "what came is no frame");
+    else if (info.kind == TERSE_OPEN)
+        on_open(client);
+    else if (info.kind == TERSE_CLOSE)
+        on_close(client);
+    else if (is(info.name, "error") && is(info.ns, TERSE_NS_STREAM))
+        client_stream_error(client, frame, n);
+    else if (client_logging_in(client))
+        client_login_frame(client, frame, n);
+    else if (!client->jid)
+        return; /* closing amid the login: nobody wants the rest of it */
+    else if (!is(info.name, "iq") || !is(info.ns, TERSE_NS_CLIENT) ||
+             !client_iq_answer(client, frame, n))
+        client_deliver(client, frame, n);
+}
+
+/* Deals with the whole frames that have been read. */
+static void take_frames(struct terse_client *client) {
+    while (client->state != STATE_CLOSED && !client->paused) {
+        const uint8_t *frame;
+        size_t n;
+        enum net_err err = net_framer_next(&client->framer, &frame, &n);
+
+        if (err) {
+            client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
+                       "what came is no frame: %s", net_strerror(err));
+            return;
+        }
+        if (!frame)
+            return;
+        on_frame(client, frame, n);
+    }
+}
+
+void client_unpause(struct terse_client *client) {
+    if (!client->paused)
+        return;
+    client->paused = false;
+    take_frames(client);
+    if (client->conn && !client->paused)
+        net_conn_resume(client->conn);
+}
+
+static void on_data(void *arg, const uint8_t *p, size_t n) {
+    struct terse_client *client = arg;
+    enum net_err err = net_framer_feed(&client->framer, p, n);
+
+    if (err)
+        client_end(client, true,
+                   err == NET_ENOMEM ? TERSE_CLIENT_ENOMEM
+                                     : TERSE_CLIENT_EPROTO,
+                   NULL, "receiving: %s", net_strerror(err));
+    else
+        take_frames(client);
+}
+
+static void on_drained(void *arg) {
+    struct terse_client *client = arg;
+
+    pthread_cond_broadcast(&client->cond);
+}
+
+static void on_secured(void *arg) {
+    (void)arg; /* this connection is in clear */
+}
+
+static void on_lost(void *arg, enum net_err why, const char *text) {
+    struct terse_client *client = arg;
+
+    /* What was read goes out, even if that is a little over the limits. */
+    client->ignored = true;
+    client->paused = false;
+    take_frames(client);
+    if (client->state == STATE_CLOSING && why == NET_EEOF)
+        client_end(client, false, TERSE_CLIENT_ECLOSED, NULL,
+                   "the stream was closed");
+    else
+        client_end(client, false, TERSE_CLIENT_ELOST, NULL, "%s", text);
+}
+
+static const struct net_conn_ops conn_ops = {
+    .data = on_data,
+    .drained = on_drained,
+    .secured = on_secured,
+    .closed = on_lost,
+};
+
+/* ---- dialling
+ * --------------------------------------------------------------------- */
+
+static void begin(struct terse_client *client) {
+    size_t n;
+    const void *hello = net_framer_hello(&client->framer, true, &n);
+    enum net_err err = net_conn_write(client->conn, hello, n);
+
+    if (err) {
+        client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
+                   net_strerror(err));
+        return;
+    }
+    if (client_put_open(client))
+        net_conn_resume(client->conn);
+}
+
+static void on_dialled(void *arg, enum net_err err, const char *text,
+                       struct nng_stream *stream) {
+    struct terse_client *client = arg;
+    size_t queue = client->options.send_bytes;
+    struct net_marks marks = {
+        .low = queue / 2,
+        .high = queue,
+        /* One frame more is accepted while it is below the high mark. */
+        .max = queue + client->codec->limits.frame_bytes + 65536};
+
+    client->dial = NULL;
+    if (err) {
+        client_end(client, false,
+                   err == NET_ETIMEOUT ? TERSE_CLIENT_ETIMEOUT
+                                       : TERSE_CLIENT_ECONNECT,
+                   NULL, "%s", text);
+        return;
+    }
+    err = net_conn_new(&client->conn, &client->owner, stream, &marks, &conn_ops,
+                       client);
+    if (err) {
+        client->conn = NULL;
+        net_stream_drop(stream);
+        client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "%s",
+                   net_strerror(err));
+        return;
+    }
+    client_move(client, EVENT_DIALLED);
+    begin(client);
+}
+
+enum terse_client_err client_dial(struct terse_client *client) {
+    struct net_target target = {.host = client->host,
+                                .port = client->options.port};
+    enum net_err err;
+
+    err = net_dial_new(&client->dial, &client->owner, client->resolver, &target,
+                       client->options.login_ms, on_dialled, client);
+    if (err) {
+        client->dial = NULL;
+        return TERSE_CLIENT_ENOMEM;
+    }
+    return TERSE_CLIENT_OK;
+}

@@ -1,0 +1,361 @@
+/* client_fake.c: a tersed that follows a script. */
+#include "tests/unit/client_fake.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <gsasl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FAKE_TIMEOUT = 10 };
+
+void fake_fail(struct fake *fake, const char *text) {
+    if (!fake->failure[0])
+        snprintf(fake->failure, sizeof(fake->failure), "%s", text);
+}
+
+void fake_sleep(unsigned ms) {
+    struct timespec ts = {ms / 1000, (long)(ms % 1000) * 1000000};
+
+    nanosleep(&ts, NULL);
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
+
+static void *run(void *arg) {
+    struct fake *fake = arg;
+    struct timeval tv = {FAKE_TIMEOUT, 0};
+
+    fake->fd = accept(fake->listener, NULL, NULL);
+    if (fake->fd < 0) {
+        fake_fail(fake, "nobody connected");
+        return NULL;
+    }
+    setsockopt(fake->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    fake->script(fake);
+    close(fake->fd);
+    return NULL;
+}
+
+void fake_start(struct fake *fake, void (*script)(struct fake *fake),
+                void *arg) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(sa);
+    struct timeval tv = {FAKE_TIMEOUT, 0};
+
+    memset(fake, 0, sizeof(*fake));
+    fake->script = script;
+    fake->arg = arg;
+    fake->codec = calloc(1, sizeof(*fake->codec));
+    assert_non_null(fake->codec);
+    atomic_init(&fake->codec->refs, 1);
+    fake->codec->limits = terse_limits_default;
+    fake->codec->limits.stanza_bytes *= 4;
+    fake->codec->limits.frame_bytes *= 4;
+    assert_int_equal(terse_schema_new(&fake->codec->schema), TERSE_OK);
+    net_framer_init(&fake->framer, NET_FRAMING_DETECT, 1 << 22);
+    fake->listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fake->listener >= 0);
+    setsockopt(fake->listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    assert_int_equal(bind(fake->listener, (void *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(fake->listener, 4), 0);
+    assert_int_equal(getsockname(fake->listener, (void *)&sa, &n), 0);
+    fake->port = ntohs(sa.sin_port);
+    assert_int_equal(pthread_create(&fake->thread, NULL, run, fake), 0);
+}
+
+void fake_stop(struct fake *fake) {
+    pthread_join(fake->thread, NULL);
+    close(fake->listener);
+    net_framer_fini(&fake->framer);
+    client_codec_rele(fake->codec);
+    free(fake->last);
+    if (fake->failure[0])
+        fail_msg("fake server: %s", fake->failure);
+}
+
+/* ---- frames
+ * ------------------------------------------------------------------ */
+
+/* The next frame; NULL at the end of the stream. */
+static const uint8_t *next_frame(struct fake *fake, size_t *n) {
+    uint8_t bytes[4096];
+    const uint8_t *frame;
+
+    for (;;) {
+        ssize_t got;
+
+        if (net_framer_next(&fake->framer, &frame, n)) {
+            fake_fail(fake, "bad framing");
+            return NULL;
+        }
+        if (frame)
+            return frame;
+        got = recv(fake->fd, bytes, sizeof(bytes), 0);
+        if (got < 0)
+            fake_fail(fake, "nothing came");
+        if (got <= 0)
+            return NULL;
+        if (net_framer_feed(&fake->framer, bytes, (size_t)got)) {
+            fake_fail(fake, "bad framing");
+            return NULL;
+        }
+    }
+}
+
+static char *frame_xml(struct fake *fake, const uint8_t *frame, size_t n) {
+    struct terse_frame_info info;
+    struct terse_buf xml;
+    struct terse_str text;
+    char *copy = NULL;
+
+    if (terse_frame_info(fake->codec->schema, frame, n, &info))
+        return NULL;
+    if (info.kind == TERSE_CLOSE)
+        return strdup("<close/>");
+    terse_buf_init(&xml, 1 << 22);
+    if (info.kind == TERSE_OPEN &&
+        terse_buf_append(&xml, "<open/>", strlen("<open/>")))
+        goto out;
+    if (terse_decode(fake->codec->schema, &fake->codec->limits, frame, n,
+                     TERSE_STANDALONE, &xml, NULL) == TERSE_OK) {
+        text = (struct terse_str){(const char *)terse_buf_data(&xml), xml.len};
+        copy = client_strndup(text);
+    }
+out:
+    terse_buf_fini(&xml);
+    return copy;
+}
+
+void fake_expect(struct fake *fake, const char *text) {
+    const uint8_t *frame;
+    size_t n;
+
+    if (fake->failure[0])
+        return;
+    frame = next_frame(fake, &n);
+    free(fake->last);
+    fake->last = frame ? frame_xml(fake, frame, n) : NULL;
+    if (!fake->last || !strstr(fake->last, text)) {
+        char failure[sizeof(fake->failure)];
+
+        snprintf(failure, sizeof(failure), "expected %.200s, got %.250s", text,
+                 fake->last ? fake->last
+                 : frame    ? "no XML"
+                            : "the end");
+        fake_fail(fake, failure);
+    }
+}
+
+void fake_expect_eof(struct fake *fake) {
+    uint8_t byte;
+    size_t n;
+
+    if (fake->failure[0])
+        return;
+    if (next_frame(fake, &n) || recv(fake->fd, &byte, 1, 0) > 0)
+        fake_fail(fake, "expected the end, got a frame");
+}
+
+void fake_send_raw(struct fake *fake, const void *p, size_t n) {
+    const char *at = p;
+
+    while (n && !fake->failure[0]) {
+        ssize_t sent = send(fake->fd, at, n, MSG_NOSIGNAL);
+
+        if (sent <= 0)
+            return; /* the client may have had enough: not our failure */
+        at += sent;
+        n -= (size_t)sent;
+    }
+}
+
+static void send_frame(struct fake *fake, struct terse_buf *frame) {
+    uint8_t header[NET_HEADER_MAX];
+    size_t n = net_framer_header(&fake->framer, frame->len, header);
+
+    fake_send_raw(fake, header, n);
+    fake_send_raw(fake, terse_buf_data(frame), frame->len);
+}
+
+void fake_send(struct fake *fake, const char *xml) {
+    struct terse_error error;
+    struct terse_buf frame;
+
+    terse_buf_init(&frame, 1 << 22);
+    if (client_xml_encode(fake->codec, xml, strlen(xml), &frame, &error))
+        fake_fail(fake, error.text);
+    else
+        send_frame(fake, &frame);
+    terse_buf_fini(&frame);
+}
+
+void fake_send_open(struct fake *fake) {
+    struct terse_buf frame;
+
+    terse_buf_init(&frame, 1 << 16);
+    if (client_xml_open(fake->codec,
+                        " from='" FAKE_DOMAIN "' id='77' version='1.0'",
+                        &frame))
+        fake_fail(fake, "no Open");
+    else
+        send_frame(fake, &frame);
+    terse_buf_fini(&frame);
+}
+
+void fake_send_close(struct fake *fake) {
+    struct terse_buf frame;
+
+    terse_buf_init(&frame, 1 << 16);
+    if (terse_encode(fake->codec->schema, &fake->codec->limits, TERSE_CLOSE,
+                     NULL, &frame, NULL))
+        fake_fail(fake, "no Close");
+    else
+        send_frame(fake, &frame);
+    terse_buf_fini(&frame);
+}
+
+/* The value of an attribute of the last element, copied into out. */
+static bool last_attr(struct fake *fake, const char *name, char out[64]) {
+    char pattern[32];
+    const char *at;
+    size_t n;
+
+    snprintf(pattern, sizeof(pattern), " %s=", name);
+    at = fake->last ? strstr(fake->last, pattern) : NULL;
+    if (!at)
+        return false;
+    at += strlen(pattern);
+    n = strcspn(at + 1, (char[]){*at, '\0'});
+    snprintf(out, 64, "%.*s", (int)n, at + 1);
+    return true;
+}
+
+void fake_answer(struct fake *fake, const char *xml) {
+    char id[64], text[4096];
+    const char *at = strstr(xml, "%s");
+
+    if (fake->failure[0])
+        return;
+    if (!last_attr(fake, "id", id) || !at) {
+        fake_fail(fake, "no id to answer");
+        return;
+    }
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - xml), xml, id, at + 2);
+    fake_send(fake, text);
+}
+
+/* ---- login
+ * ---------------------------------------------------------------------- */
+
+void fake_offer(struct fake *fake, const char *mechanisms) {
+    char xml[1024] = "<stream:features><mechanisms xmlns='" CLIENT_NS_SASL "'>";
+
+    while (*mechanisms) {
+        int n = (int)strcspn(mechanisms, " ");
+        size_t have = strlen(xml);
+
+        snprintf(xml + have, sizeof(xml) - have, "<mechanism>%.*s</mechanism>",
+                 n, mechanisms);
+        mechanisms += n;
+        mechanisms += strspn(mechanisms, " ");
+    }
+    snprintf(xml + strlen(xml), sizeof(xml) - strlen(xml),
+             "</mechanisms></stream:features>");
+    fake_expect(fake, "<open");
+    fake_send_open(fake);
+    fake_send(fake, xml);
+}
+
+static int on_property(Gsasl *ctx, Gsasl_session *session,
+                       Gsasl_property property) {
+    const char *password = gsasl_session_hook_get(session);
+
+    (void)ctx;
+    if (property == GSASL_PASSWORD)
+        return gsasl_property_set(session, GSASL_PASSWORD, password);
+    if (property == GSASL_SCRAM_ITER)
+        return gsasl_property_set(session, GSASL_SCRAM_ITER, "4096");
+    if (property == GSASL_SCRAM_SALT)
+        return gsasl_property_set(session, GSASL_SCRAM_SALT,
+                                  "QSXCR+Q6sek8bf92");
+    return GSASL_NO_CALLBACK;
+}
+
+/* The text of the last element, in base64; "" if there is none. */
+static void last_text(struct fake *fake, char *out, size_t n) {
+    const char *at = fake->last ? strchr(fake->last, '>') : NULL;
+
+    out[0] = '\0';
+    if (at && at[-1] != '/')
+        snprintf(out, n, "%.*s", (int)strcspn(at + 1, "<"), at + 1);
+}
+
+static void send_sasl(struct fake *fake, const char *name, const char *text) {
+    char xml[2048];
+
+    snprintf(xml, sizeof(xml), "<%s xmlns='" CLIENT_NS_SASL "'>%s</%s>", name,
+             text, name);
+    fake_send(fake, xml);
+}
+
+bool fake_sasl(struct fake *fake, const char *mechanism, const char *password) {
+    Gsasl *ctx = NULL;
+    Gsasl_session *session = NULL;
+    char in[2048], expected[64];
+    bool in_good_order = false;
+    int rv = GSASL_NEEDS_MORE;
+
+    snprintf(expected, sizeof(expected), "%s", mechanism);
+    if (gsasl_init(&ctx) || gsasl_server_start(ctx, mechanism, &session)) {
+        fake_fail(fake, "gsasl cannot");
+        return false;
+    }
+    gsasl_callback_set(ctx, on_property);
+    gsasl_session_hook_set(session, (void *)(uintptr_t)password);
+    fake_expect(fake, expected);
+    while (rv == GSASL_NEEDS_MORE && !fake->failure[0]) {
+        char *out = NULL;
+
+        last_text(fake, in, sizeof(in));
+        rv = gsasl_step64(session, in, &out);
+        if (rv == GSASL_NEEDS_MORE) {
+            send_sasl(fake, "challenge", out);
+            fake_expect(fake, "<response");
+        } else if (rv == GSASL_OK) {
+            send_sasl(fake, "success", out ? out : "");
+            in_good_order = true;
+        } else {
+            fake_send(fake, "<failure xmlns='" CLIENT_NS_SASL
+                            "'><not-authorized/><text>Who?</text></failure>");
+        }
+        gsasl_free(out);
+    }
+    gsasl_finish(session);
+    gsasl_done(ctx);
+    return in_good_order && !fake->failure[0];
+}
+
+void fake_login(struct fake *fake) {
+    fake_offer(fake, "SCRAM-SHA-1 SCRAM-SHA-256 PLAIN");
+    if (!fake_sasl(fake, "SCRAM-SHA-256", FAKE_PASSWORD))
+        fake_fail(fake, "not logged in");
+    fake_expect(fake, "<open");
+    fake_send_open(fake);
+    fake_send(fake, "<stream:features><bind xmlns='" CLIENT_NS_BIND "'/>"
+                    "<session xmlns='" CLIENT_NS_SESSION
+                    "'><optional/></session></stream:features>");
+    fake_expect(fake, "<resource>orchard</resource>");
+    fake_answer(fake, "<iq type='result' id='%s'><bind xmlns='" CLIENT_NS_BIND
+                      "'><jid>" FAKE_JID "</jid></bind></iq>");
+}
