@@ -32,6 +32,7 @@ static void test_same_other_spelling_is_same(void **state) {
         {"<a xml:lang='de'/>", "<a xml:lang='de'/>"},
         {"<a p:x='1' xmlns:p='u'/>", "<a q:x='1' xmlns:q='u'/>"},
         {"<a><b/><c>t</c> <d/></a>", "<a><b></b><c>t</c> <d/></a>"},
+        {"<a xmlns='no uri, ['/>", "<p:a xmlns:p='no uri, ['/>"},
     };
     struct same_diff diff;
     (void)state;
@@ -99,9 +100,15 @@ static void test_same_long_path_keeps_its_end(void **state) {
 }
 
 static void test_same_parse_malformed_says_why(void **state) {
-    static const char *const bad[] = {
-        "",    "<a>", "<a></b>", "<p:a/>", "<a>&nbsp;</a>", "<a x='1' x='2'/>",
-        "\xff"};
+    static const char *const bad[] = {"",
+                                      "<a>",
+                                      "<a></b>",
+                                      "<p:a/>",
+                                      "<a>&nbsp;</a>",
+                                      "<a x='1' x='2'/>",
+                                      "\xff",
+                                      "<a xmlns:p=''/>",
+                                      "<a:b:c xmlns:a='u'/>"};
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct same_diff diff = {"", ""};

@@ -79,6 +79,9 @@ static void test_trip_forbidden_is_refused(void **state) {
     assert_string_equal(run(*state, "<presence><!-- x --></presence>"), "R");
     assert_string_equal(run(*state, "<presence/><a><?x?></a>"), "eR");
     assert_string_equal(run(*state, "<presence>&nbsp;</presence>"), "R");
+    assert_string_equal(run(*state, "<!DOCTYPE x><presence/>"), "R");
+    assert_string_equal(
+        run(*state, "<presence/><!DOCTYPE x [<!ENTITY a 'b'>]>"), "eR");
 }
 
 static void test_trip_malformed_fails(void **state) {
