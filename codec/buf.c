@@ -59,7 +59,7 @@ enum terse_err terse_buf_append(struct terse_buf *buf, const void *p,
 enum terse_err buf_room_front(struct terse_buf *buf, size_t n) {
     if (n > buf->max || buf->len > buf->max - n)
         return TERSE_ELIMIT;
-    if (buf->off >= n)
+    if (buf->data && buf->off >= n)
         return TERSE_OK;
     size_t cap = capacity(buf, buf->len + n);
     uint8_t *data = malloc(cap);
