@@ -372,7 +372,8 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
     } else if (!err) {
         while (client_logging_in(client))
             client_wait(client, UINT64_MAX);
-        if (client->state != STATE_READY && client->moves)
+        /* What has ended since is for terse_client_recv to say. */
+        if (!client->ready_due)
             err = client->state == STATE_CLOSED ? client->why.code
                                                 : TERSE_CLIENT_ECLOSED;
     }
