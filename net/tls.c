@@ -2,11 +2,13 @@
  * with a certificate; everything else serves both. */
 #include "net/tls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -49,6 +51,11 @@ enum net_err net_tls_client(struct net_tls **out, const char *ca_file,
     snprintf(text, 256, "out of memory");
     if (!tls)
         return NET_ENOMEM;
+    if (ca_file && access(ca_file, R_OK)) {
+        snprintf(text, 256, "%s", strerror(errno));
+        free(tls);
+        return NET_EARG;
+    }
     ERR_clear_error();
     atomic_init(&tls->refs, 1);
     tls->ctx = SSL_CTX_new(TLS_client_method());
