@@ -195,6 +195,8 @@ install: all ## install to DESTDIR and PREFIX
 	install -m 644 $(filter-out $(LIB_NET) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
 		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
+	sed -i 's,"codec/terse.h","terse.h",' \
+		$(DESTDIR)$(PREFIX)/include/terse/*.h
 	install -m 644 $(O)/gen/terse.proto $(DESTDIR)$(PREFIX)/share/terse
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1
