@@ -7,6 +7,7 @@ it. The base class does what a scenario asks for by plain XML; SlixmppClient
 does the same by slixmpp's own plugins wherever it has one.
 """
 import asyncio
+import contextlib
 import copy
 import itertools
 import os
@@ -25,6 +26,7 @@ BIND = '{urn:ietf:params:xml:ns:xmpp-bind}'
 ROSTER = '{jabber:iq:roster}'
 MUC = 'http://jabber.org/protocol/muc'
 LANG = '{http://www.w3.org/XML/1998/namespace}lang'
+FOOTER = 'footer'  # stands in an inbox where a stream has ended
 TIMEOUT = 15
 
 _ids = itertools.count(1)
@@ -151,6 +153,10 @@ class Client:
 
     async def send(self, xml):
         raise NotImplementedError
+
+    async def send_at_once(self, stanzas):
+        """All of them in one write."""
+        await self.send(''.join(stanzas))
 
     async def drop(self):
         """Loses the connection and says nothing."""
@@ -326,6 +332,8 @@ class Driven(Client):
         elif tag == 'gone':
             self.lost(f'connection lost {text}')
             self.answers.put_nowait((tag, text))
+        elif tag == 'close':
+            self.got(ET.Element(FOOTER))
         elif tag == 'open':
             self.opened(parse(text))
         else:
@@ -384,6 +392,7 @@ class PlainClient(Driven):
 
     program = 'pair0_driver'
     wire = None
+    hangs_up = True  # when the other side has ended the stream
 
     def arguments(self):
         scheme = 'tcp://' if self.wire == 'pair0' else ''
@@ -461,6 +470,8 @@ class PlainClient(Driven):
         if element.tag in (SM + 'enabled', SM + 'resumed'):
             self.managed = True
         super().got(element)
+        if element.tag == FOOTER and self.hangs_up:
+            self.write('drop')
 
     async def resume(self):
         await self.end()
@@ -475,8 +486,11 @@ class PlainClient(Driven):
 
     async def close(self):
         if self.process and not self.gone:
+            self.respond = lambda element: None
+            # Who ends the stream hangs up when the other side has ended it too.
             await self.send('</stream:stream>')
-            await self.expect_gone()
+            with contextlib.suppress(Gone):
+                await self.expect(lambda e: e.tag == FOOTER, 'footer')
         await self.end()
 
 
@@ -501,6 +515,10 @@ class StropheClient(Driven):
         # stanza from a string; what has any goes out as it is.
         raw = 'xml:' in xml or 'xmlns:' in xml
         self.write('raw' if raw else 'send', xml)
+        await self.process.stdin.drain()
+
+    async def send_at_once(self, stanzas):
+        self.write('raw', ''.join(stanzas))
         await self.process.stdin.drain()
 
     async def ready(self):

@@ -199,7 +199,7 @@ class Tersed(Program):
                     for name, options in self.domains.items())):
                 f.write(f'[{section}]\n')
                 f.writelines(f'{k} = {v}\n' for k, v in options.items())
-        return ['--config', path]
+        return [path]
 
 
 def real_domains(ejabberd, port=None):

@@ -560,9 +560,9 @@ async def test_large_stanza_of_200_kb_arrives(world):
 async def test_thousand_stanzas_in_one_write_arrive_in_order(world):
     alice = await world.online(world.account('alice'))
     bob = await world.online(world.account('bob'))
-    await alice.send(''.join(
+    await alice.send_at_once(
         f"<message to='{bob.jid}' type='headline' id='n{i}'><body>{i}</body>"
-        '</message>' for i in range(1000)))
+        '</message>' for i in range(1000))
     got = [(await bob.expect(message_from(alice.jid), f'{i}'))
            .findtext(CLIENT + 'body') for i in range(1000)]
     assert got == [str(i) for i in range(1000)]
