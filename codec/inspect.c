@@ -104,26 +104,11 @@ static void print_number(struct insp *in, const struct sc_field *f,
 static void message(struct insp *in, const struct sc_type *type,
                     struct terse_str bytes);
 
-/* The type of the message in this field, or NULL if it holds none. */
-static const struct sc_type *nested(const struct insp *in,
-                                    const struct sc_type *type,
-                                    const struct sc_field *f) {
-    if (f->t->bind == BIND_CHILD)
-        return schema_type(in->schema, f->t->type);
-    if (f->t->bind == BIND_REST)
-        return schema_element(in->schema);
-    if (type != schema_element(in->schema))
-        return NULL;
-    if (f->t->number == ELEMENT_ATTR)
-        return schema_attr(in->schema);
-    return f->t->number == ELEMENT_CHILD ? type : NULL;
-}
-
 static void field(struct insp *in, const struct sc_type *type,
                   const struct sc_field *f, const struct wire_field *w,
                   size_t size) {
     char item[96], left[160], right[32];
-    const struct sc_type *inner = nested(in, type, f);
+    const struct sc_type *inner = schema_nested(in->schema, type, f);
     item_name(f, item, sizeof(item));
     snprintf(left, sizeof(left), "%*s%s %s", (int)(in->depth * INDENT), "",
              f->t->proto, item);

@@ -404,6 +404,20 @@ const struct sc_type *schema_attr(const struct terse_schema *s) {
     return &s->types[s->t->attr];
 }
 
+const struct sc_type *schema_nested(const struct terse_schema *s,
+                                    const struct sc_type *type,
+                                    const struct sc_field *f) {
+    if (f->t->bind == BIND_CHILD)
+        return &s->types[f->t->type];
+    if (f->t->bind == BIND_REST)
+        return schema_element(s);
+    if (type != schema_element(s))
+        return NULL;
+    if (f->t->number == ELEMENT_ATTR)
+        return schema_attr(s);
+    return f->t->number == ELEMENT_CHILD ? type : NULL;
+}
+
 bool schema_each_name(const struct terse_schema *s, schema_name_cb cb,
                       void *arg) {
     for (uint32_t i = 1; i <= s->n_qnames; i++)

@@ -100,6 +100,12 @@ static inline const struct sc_field *schema_field(const struct sc_type *type,
     return &type->fields[type->by_number[number] - 1];
 }
 
+/* The type of the message that a field of `type` holds, or NULL if it holds
+ * none. */
+const struct sc_type *schema_nested(const struct terse_schema *schema,
+                                    const struct sc_type *type,
+                                    const struct sc_field *field);
+
 /* Values of an enum: characters to number and back; false if it has none. */
 bool schema_value(const struct terse_schema *schema, uint16_t values,
                   struct terse_str text, uint32_t *out);

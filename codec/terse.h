@@ -209,6 +209,54 @@ TERSE_NODISCARD enum terse_err terse_decode(const struct terse_schema *schema,
                                             struct terse_buf *out,
                                             struct terse_error *error);
 
+/* ---- state of a connection (docs/wire.md, "State") ------------------------
+ */
+
+/* What one direction of a connection remembers, so that frames need not repeat
+ * it. Sender and receiver each have one, of the same bounds, and see the same
+ * frames in the same order. */
+struct terse_state;
+
+/* All zero: no state, frames stay as they are. */
+struct terse_state_limits {
+    uint32_t slots;          /* strings, up to 192 */
+    uint32_t slot_bytes;     /* of all of them together */
+    uint32_t templates;      /* stanzas, up to 128 */
+    uint32_t template_bytes; /* of all of them together */
+};
+
+/* 96 slots of 3,000 bytes, 32 templates of 6,000 bytes. */
+extern const struct terse_state_limits terse_state_limits_default;
+
+TERSE_NODISCARD enum terse_err
+terse_state_new(struct terse_state **out, const struct terse_schema *schema,
+                const struct terse_state_limits *limits);
+void terse_state_free(struct terse_state *state);
+
+/* Buffers that pack and unpack work in; one for each thread is enough. */
+struct terse_work {
+    struct terse_buf a, b, c;
+};
+void terse_work_init(struct terse_work *work,
+                     const struct terse_limits *limits);
+void terse_work_fini(struct terse_work *work);
+
+/* Sender: makes of a frame that terse_encode wrote what goes on the wire, in
+ * out (emptied first). On an error the state is as it was and out is empty; the
+ * frame itself may be sent instead. */
+TERSE_NODISCARD enum terse_err terse_state_pack(struct terse_state *state,
+                                                const void *frame, size_t n,
+                                                struct terse_work *work,
+                                                struct terse_buf *out);
+
+/* Receiver: the reverse, in out (emptied first). TERSE_EFRAME where the frame
+ * names what is not there, or goes over the bounds. After an error the state is
+ * of no more use. */
+TERSE_NODISCARD enum terse_err terse_state_unpack(struct terse_state *state,
+                                                  const void *frame, size_t n,
+                                                  struct terse_work *work,
+                                                  struct terse_buf *out);
+
 /* What a frame holds, without decoding it. */
 struct terse_frame_info {
     enum terse_event kind;
