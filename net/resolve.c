@@ -221,16 +221,18 @@ static void wait_once(struct net_resolver *r) {
     ares_socket_t socks[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM + 1];
     struct timeval tv, *left;
-    int mask = ares_getsock(r->channel, socks, ARES_GETSOCK_MAXNUM);
+    /* Not c-ares' own macros: they shift into the sign bit. */
+    unsigned mask =
+        (unsigned)ares_getsock(r->channel, socks, ARES_GETSOCK_MAXNUM);
     nfds_t n = 0;
     int ms = -1;
 
     for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
         short events = 0;
 
-        if (ARES_GETSOCK_READABLE(mask, i))
+        if (mask >> i & 1)
             events |= POLLIN;
-        if (ARES_GETSOCK_WRITABLE(mask, i))
+        if (mask >> (i + ARES_GETSOCK_MAXNUM) & 1)
             events |= POLLOUT;
         if (events)
             fds[n++] = (struct pollfd){socks[i], events, 0};
