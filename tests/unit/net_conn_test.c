@@ -1,0 +1,593 @@
+/*
+ * net_conn_test.c: connections against a blocking socket: marks, pause, order,
+ * the three ways to close, and dialling with SRV from a name server of ours.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/net.h"
+
+/* ---- an owner that notes what happens -------------------------------------------- */
+
+struct note {
+    struct net_owner owner; /* first */
+    pthread_cond_t news;
+    struct net_conn *conn;
+    struct net_dial *dial;
+    char got[65536];
+    size_t n_got;
+    unsigned drained, closed, ticks, dialled;
+    bool pause_next; /* pause when data comes */
+    enum net_err why;
+    struct nng_stream *stream;
+    atomic_bool *gone;
+};
+
+static void note_fini(struct net_owner *owner) {
+    struct note *note = (struct note *)owner;
+    atomic_bool *gone = note->gone;
+
+    net_owner_fini(owner);
+    pthread_cond_destroy(&note->news);
+    free(note);
+    atomic_store(gone, true);
+}
+
+static struct note *note_new(atomic_bool *gone) {
+    struct note *note = calloc(1, sizeof(*note));
+
+    atomic_store(gone, false);
+    assert_non_null(note);
+    assert_int_equal(net_owner_init(&note->owner, note_fini), NET_OK);
+    pthread_cond_init(&note->news, NULL);
+    note->gone = gone;
+    return note;
+}
+
+static void on_data(void *arg, const uint8_t *p, size_t n) {
+    struct note *note = arg;
+
+    if (note->pause_next) {
+        note->pause_next = false;
+        net_conn_pause(note->conn);
+    }
+    if (n > sizeof(note->got) - note->n_got)
+        n = sizeof(note->got) - note->n_got;
+    memcpy(note->got + note->n_got, p, n);
+    note->n_got += n;
+    pthread_cond_signal(&note->news);
+}
+
+static void on_drained(void *arg) {
+    struct note *note = arg;
+
+    note->drained++;
+    pthread_cond_signal(&note->news);
+}
+
+static void on_secured(void *arg) {
+    (void)arg;
+}
+
+static void on_closed(void *arg, enum net_err why, const char *text) {
+    struct note *note = arg;
+
+    assert_non_null(text);
+    note->closed++;
+    note->why = why;
+    pthread_cond_signal(&note->news);
+}
+
+static const struct net_conn_ops ops = {on_data, on_drained, on_secured,
+                                        on_closed};
+
+/* With the lock: waits until `what` is true; fails after 20 s. */
+#define await(note, what)                                                      \
+    do {                                                                       \
+        struct timespec until_;                                                \
+        clock_gettime(CLOCK_REALTIME, &until_);                                \
+        until_.tv_sec += 20;                                                   \
+        while (!(what))                                                        \
+            if (pthread_cond_timedwait(&(note)->news, &(note)->owner.lock,     \
+                                       &until_))                               \
+                fail_msg("waited in vain for %s", #what);                      \
+    } while (0)
+
+static void nap(unsigned ms) {
+    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000},
+              NULL);
+}
+
+static void await_gone(atomic_bool *gone) {
+    for (int i = 0; i < 400 && !atomic_load(gone); i++)
+        nap(50);
+    assert_true(atomic_load(gone));
+}
+
+static int listen_here(uint16_t *port) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+static void on_dialled(void *arg, enum net_err err, const char *text,
+                       struct nng_stream *stream) {
+    struct note *note = arg;
+
+    assert_non_null(text);
+    note->dialled++;
+    note->why = err;
+    note->stream = stream;
+    pthread_cond_signal(&note->news);
+}
+
+/* A connection to a socket of ours; *peer is its other end. With the lock. */
+static struct note *connected(atomic_bool *gone, struct net_resolver *r,
+                              const struct net_marks *marks, int *peer) {
+    struct note *note = note_new(gone);
+    struct net_target target = {"127.0.0.1", 0, NULL};
+    struct timeval tv = {20, 0};
+    int fd = listen_here(&target.port);
+
+    net_lock(&note->owner);
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, r, &target, 10000,
+                                  on_dialled, note),
+                     NET_OK);
+    await(note, note->dialled);
+    assert_int_equal(note->why, NET_OK);
+    *peer = accept(fd, NULL, NULL);
+    close(fd);
+    setsockopt(*peer, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    assert_int_equal(net_conn_new(&note->conn, &note->owner, note->stream,
+                                  marks, &ops, note),
+                     NET_OK);
+    return note;
+}
+
+static size_t read_all(int fd, size_t n) {
+    static char buf[65536];
+    size_t got = 0;
+    ssize_t r;
+
+    while (got < n && (r = recv(fd, buf, sizeof(buf), 0)) > 0)
+        got += (size_t)r;
+    return got;
+}
+
+static const struct net_marks small_marks = {1000, 5000, 9000};
+static struct net_resolver *resolver;
+
+/* ---- the write queue ----------------------------------------------------------------- */
+
+static void test_conn_marks_fill_refuse_and_drain(void **state) {
+    static char chunk[4096];
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+    struct net_conn *c = note->conn;
+
+    (void)state;
+    assert_int_equal(net_conn_write(c, chunk, 4096), NET_OK);
+    assert_false(net_conn_full(c));
+    assert_int_equal(net_conn_write(c, chunk, 904), NET_OK);
+    assert_true(net_conn_full(c)); /* 5000 */
+    assert_int_equal(net_conn_write(c, chunk, 4000), NET_OK);
+    assert_int_equal(net_conn_write(c, chunk, 1), NET_EFULL); /* 9001 */
+    assert_int_equal(net_conn_queued(c), 9000);
+    assert_int_equal(note->drained, 0); /* nothing leaves without a flush */
+    net_conn_flush(c);
+    net_unlock(&note->owner);
+    assert_int_equal(read_all(peer, 9000), 9000);
+    net_lock(&note->owner);
+    await(note, note->drained);
+    assert_int_equal(note->drained, 1);
+    assert_int_equal(net_conn_queued(c), 0);
+    assert_false(net_conn_full(c));
+    net_conn_close(c, NET_CLOSE_ABORT, 0);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    close(peer);
+}
+
+static void test_conn_order_kept_over_many_flushes(void **state) {
+    struct net_marks marks = {1 << 20, 1 << 20, 1 << 21};
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &marks, &peer);
+    uint32_t want = 0, have;
+
+    (void)state;
+    for (uint32_t i = 0; i < 5000; i++) {
+        assert_int_equal(net_conn_write(note->conn, &i, sizeof(i)), NET_OK);
+        if (i % 3 == 0)
+            net_conn_flush(note->conn);
+    }
+    net_conn_close(note->conn, NET_CLOSE_FLUSH, 10000);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    while (recv(peer, &have, sizeof(have), MSG_WAITALL) == sizeof(have))
+        assert_int_equal(have, want++);
+    assert_int_equal(want, 5000);
+    await_gone(&gone);
+    close(peer);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static void test_conn_paused_delivers_nothing_until_resumed(void **state) {
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+    (void)state;
+    assert_int_equal(send(peer, "one", 3, 0), 3);
+    net_unlock(&note->owner);
+    nap(100);
+    net_lock(&note->owner);
+    assert_int_equal(note->n_got, 0); /* paused at first */
+    note->pause_next = true;
+    net_conn_resume(note->conn);
+    await(note, note->n_got == 3);
+    assert_int_equal(send(peer, "two", 3, 0), 3);
+    net_unlock(&note->owner);
+    nap(100);
+    net_lock(&note->owner);
+    assert_int_equal(note->n_got, 3);
+    net_conn_resume(note->conn);
+    net_conn_pause(note->conn); /* with a read posted */
+    net_unlock(&note->owner);
+    nap(100);
+    net_lock(&note->owner);
+    assert_int_equal(note->n_got, 3);
+    net_conn_resume(note->conn);
+    await(note, note->n_got == 6);
+    assert_memory_equal(note->got, "onetwo", 6);
+    close(peer);
+    await(note, note->closed);
+    assert_int_equal(note->why, NET_EEOF);
+    net_conn_close(note->conn, NET_CLOSE_FLUSH, 1000);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+}
+
+/* ---- closing ------------------------------------------------------------------------------ */
+
+static void test_conn_linger_waits_for_peer(void **state) {
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+    char buf[8];
+
+    (void)state;
+    /* Unread bytes here would turn a plain close into a reset. */
+    assert_int_equal(send(peer, "unread", 6, 0), 6);
+    assert_int_equal(net_conn_write(note->conn, "bye", 3), NET_OK);
+    net_conn_close(note->conn, NET_CLOSE_LINGER, 20000);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    nap(200);
+    assert_false(atomic_load(&gone));
+    assert_int_equal(recv(peer, buf, sizeof(buf), 0), 3);
+    close(peer);
+    await_gone(&gone);
+}
+
+static void test_conn_deadline_ends_peer_that_reads_nothing(void **state) {
+    struct net_marks marks = {1 << 20, 1 << 25, 1 << 26};
+    static char chunk[1 << 20];
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &marks, &peer);
+
+    (void)state;
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(net_conn_write(note->conn, chunk, sizeof(chunk)),
+                         NET_OK);
+    net_conn_close(note->conn, NET_CLOSE_FLUSH, 200);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    assert_true(read_all(peer, 1 << 26) < 32 << 20);
+    close(peer);
+}
+
+/* Closing at any moment of a busy connection: for the sanitizers. */
+static void test_conn_close_races_with_traffic(void **state) {
+    static char chunk[3000];
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        atomic_bool gone;
+        int peer;
+        struct note *note = connected(&gone, resolver, &small_marks, &peer);
+        enum net_close how = (enum net_close)(i % 3);
+
+        net_conn_resume(note->conn);
+        assert_int_equal(send(peer, chunk, sizeof(chunk), 0), sizeof(chunk));
+        assert_int_equal(net_conn_write(note->conn, chunk, sizeof(chunk)),
+                         NET_OK);
+        net_conn_flush(note->conn);
+        if (i % 2) {
+            net_unlock(&note->owner);
+            if (i % 4 == 1)
+                close(peer);
+            net_lock(&note->owner);
+        }
+        net_conn_close(note->conn, how, i % 5 * 10);
+        net_unlock(&note->owner);
+        net_owner_rele(&note->owner);
+        if (i % 4 != 1)
+            close(peer);
+        await_gone(&gone);
+    }
+}
+
+/* ---- timers ------------------------------------------------------------------------------- */
+
+static void on_tick(void *arg) {
+    struct note *note = arg;
+
+    note->ticks++;
+    pthread_cond_signal(&note->news);
+}
+
+static void test_timer_runs_out_moves_and_stops(void **state) {
+    atomic_bool gone;
+    struct note *note = note_new(&gone);
+    struct net_timer *timer;
+
+    (void)state;
+    net_lock(&note->owner);
+    assert_int_equal(net_timer_new(&timer, &note->owner, on_tick, note),
+                     NET_OK);
+    net_timer_set(timer, 20000);
+    net_timer_set(timer, 20); /* sooner */
+    await(note, note->ticks == 1);
+    net_timer_set(timer, 20);
+    net_timer_stop(timer);
+    net_unlock(&note->owner);
+    nap(100);
+    net_lock(&note->owner);
+    assert_int_equal(note->ticks, 1);
+    net_timer_set(timer, 20);
+    await(note, note->ticks == 2);
+    net_timer_set(timer, 20000);
+    net_timer_free(timer); /* while it sleeps */
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+}
+
+/* ---- dialling --------------------------------------------------------------------------------- */
+
+struct name_server {
+    pthread_t thread;
+    int fd;
+    uint16_t port, dead, alive; /* what the SRV records say */
+    atomic_int asked;
+};
+
+static size_t put_srv(uint8_t *p, uint16_t priority, uint16_t port) {
+    static const uint8_t target[] = "\x09localhost";
+    uint8_t rr[] = {0xc0, 12, 0, 33, 0,    1,
+                    0,    0,  0, 60, 0,    6 + 11,
+                    0,    (uint8_t)priority, 0, 0,
+                    (uint8_t)(port >> 8),    (uint8_t)port};
+
+    memcpy(p, rr, sizeof(rr));
+    memcpy(p + sizeof(rr), target, 11);
+    return sizeof(rr) + 11;
+}
+
+/* Answers SRV questions: for names that begin with _xmpp two records, the one
+ * of lower priority alive; for others that there is no such service. */
+static void *name_server_main(void *arg) {
+    struct name_server *ns = arg;
+    uint8_t q[512];
+    struct sockaddr_in from;
+    socklen_t len = sizeof(from);
+    ssize_t n;
+
+    while ((n = recvfrom(ns->fd, q, sizeof(q), 0, (struct sockaddr *)&from,
+                         &len)) > 12) {
+        size_t end = 12;
+        bool none = memmem(q, (size_t)n, "nowhere", 7) != NULL;
+
+        atomic_fetch_add(&ns->asked, 1);
+        while (q[end])
+            end += q[end] + 1U;
+        end += 5;
+        q[2] = 0x81, q[3] = 0x80;
+        memset(q + 6, 0, 6);
+        q[7] = none ? 1 : 2;
+        end += put_srv(q + end, 20, ns->alive);
+        if (!none)
+            end += put_srv(q + end, 10, ns->dead);
+        if (none) { /* "." as the only target */
+            end -= 11;
+            q[end - 7] = 7;
+            q[end++] = 0;
+        }
+        sendto(ns->fd, q, end, 0, (struct sockaddr *)&from, len);
+    }
+    return NULL;
+}
+
+static void name_server_start(struct name_server *ns) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+
+    ns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(ns->fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(getsockname(ns->fd, (struct sockaddr *)&sa, &len), 0);
+    ns->port = ntohs(sa.sin_port);
+    assert_int_equal(pthread_create(&ns->thread, NULL, name_server_main, ns),
+                     0);
+}
+
+static void name_server_stop(struct name_server *ns) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons(ns->port)};
+
+    sendto(ns->fd, "x", 1, 0, (struct sockaddr *)&sa, sizeof(sa));
+    pthread_join(ns->thread, NULL);
+    close(ns->fd);
+}
+
+static void test_dial_srv_falls_back_to_lower_priority(void **state) {
+    struct name_server ns = {0};
+    struct net_resolver *r;
+    atomic_bool gone;
+    struct note *note = note_new(&gone);
+    struct net_target target = {"im.example.net", 1, "_xmpp-client._tcp"};
+    char servers[32], addr[48];
+    uint16_t port;
+    int alive = listen_here(&ns.alive), dead = listen_here(&ns.dead);
+
+    (void)state;
+    close(dead);
+    name_server_start(&ns);
+    snprintf(servers, sizeof(servers), "127.0.0.1:%u", ns.port);
+    assert_int_equal(net_resolver_new(&r, servers), NET_OK);
+    net_lock(&note->owner);
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, r, &target, 10000,
+                                  on_dialled, note),
+                     NET_OK);
+    await(note, note->dialled == 1);
+    assert_int_equal(note->why, NET_OK);
+    net_stream_peer(note->stream, addr, &port);
+    assert_int_equal(port, ns.alive);
+    net_stream_drop(note->stream);
+
+    target.host = "nowhere.example";
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, r, &target, 10000,
+                                  on_dialled, note),
+                     NET_OK);
+    await(note, note->dialled == 2);
+    assert_int_equal(note->why, NET_EDNS);
+    assert_null(note->stream);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    assert_true(atomic_load(&ns.asked) >= 2);
+    net_resolver_free(r);
+    name_server_stop(&ns);
+    close(alive);
+}
+
+static void test_dial_refused_and_cancelled(void **state) {
+    atomic_bool gone;
+    struct note *note = note_new(&gone);
+    struct net_target target = {"127.0.0.1", 0, NULL};
+
+    (void)state;
+    close(listen_here(&target.port));
+    net_lock(&note->owner);
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver, &target,
+                                  10000, on_dialled, note),
+                     NET_OK);
+    await(note, note->dialled == 1);
+    assert_int_equal(note->why, NET_EREFUSED);
+    for (int i = 0; i < 50; i++) { /* at any step of it */
+        assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver,
+                                      &target, 10000, on_dialled, note),
+                         NET_OK);
+        net_unlock(&note->owner);
+        if (i % 2)
+            nap(1);
+        net_lock(&note->owner);
+        if (note->dialled == 1)
+            net_dial_cancel(note->dial);
+        note->dialled = 1;
+    }
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+}
+
+static void count_accept(void *arg, struct nng_stream *stream) {
+    atomic_fetch_add((atomic_int *)arg, 1);
+    net_stream_drop(stream);
+}
+
+static void test_listener_takes_bursts_and_refuses_taken_port(void **state) {
+    enum { BURST = 300 };
+    struct net_listener *l, *second;
+    atomic_int count = 0;
+    char address[32];
+    int fds[BURST];
+
+    (void)state;
+    assert_int_equal(net_listener_new(&l, "127.0.0.1:0", count_accept, &count),
+                     NET_OK);
+    snprintf(address, sizeof(address), "127.0.0.1:%u", net_listener_port(l));
+    assert_int_equal(net_listener_new(&second, address, count_accept, &count),
+                     NET_EINUSE);
+    for (int i = 0; i < BURST; i++) {
+        struct sockaddr_in sa = {.sin_family = AF_INET,
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                 .sin_port = htons(net_listener_port(l))};
+
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&sa, sizeof(sa)),
+                         0);
+    }
+    for (int i = 0; i < 200 && atomic_load(&count) < BURST; i++)
+        nap(50);
+    assert_int_equal(atomic_load(&count), BURST);
+    for (int i = 0; i < BURST; i++)
+        close(fds[i]);
+    net_listener_free(l);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    return net_resolver_new(&resolver, NULL) == NET_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    net_resolver_free(resolver);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conn_marks_fill_refuse_and_drain),
+        cmocka_unit_test(test_conn_order_kept_over_many_flushes),
+        cmocka_unit_test(test_conn_paused_delivers_nothing_until_resumed),
+        cmocka_unit_test(test_conn_linger_waits_for_peer),
+        cmocka_unit_test(test_conn_deadline_ends_peer_that_reads_nothing),
+        cmocka_unit_test(test_conn_close_races_with_traffic),
+        cmocka_unit_test(test_timer_runs_out_moves_and_stops),
+        cmocka_unit_test(test_dial_srv_falls_back_to_lower_priority),
+        cmocka_unit_test(test_dial_refused_and_cancelled),
+        cmocka_unit_test(test_listener_takes_bursts_and_refuses_taken_port),
+    };
+
+    return cmocka_run_group_tests_name("net_conn", tests, set_up, tear_down);
+}
