@@ -75,8 +75,8 @@ static const struct type_row *type_row(const struct binding *b) {
     return &rows[b->f->desc->type];
 }
 
-/* Fields of Element and Attr, and Frame's own numbers, have no rule; their names
- * say how they are written. */
+/* Fields of Element and Attr, and Frame's own numbers, have no rule; their
+ * names say how they are written. */
 static int form_by_name(const struct binding *b) {
     static const struct {
         const char *end;
@@ -292,7 +292,8 @@ static void bind_field(const struct binding *b) {
     if (f->desc->type_name && !f->type && !f->values)
         return; /* reported */
     bool own = (b->in->special == SPECIAL_ELEMENT && !f->extension) ||
-               (b->in->special == SPECIAL_FRAME && !f->extension && !f->type) ||
+               (b->in->special == SPECIAL_FRAME && !f->extension && !f->type &&
+                !count_items(&f->rule)) ||
                b->in->special == SPECIAL_ATTR;
     if (own) {
         f->bind = BIND_NONE;
