@@ -236,7 +236,8 @@ static void emit(struct terse_reader *r, enum terse_event event,
     r->node = NULL;
     r->elements = 0;
     r->spaces = 0;
-    r->start = consumed(r);
+    /* libxml2 reports a start tag before it steps over its '>'. */
+    r->start = consumed(r) + (event == TERSE_OPEN ? 1 : 0);
     int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
     if (event == TERSE_CLOSE && !r->pending)
         r->pending = PENDING_END;

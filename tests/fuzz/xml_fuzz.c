@@ -88,8 +88,8 @@ static size_t split_random(void *arg, size_t left) {
     return r % 4 ? 1 + r / 4 % 7 : 1 + r / 4 % 300;
 }
 
-/* The same events; and the same error, but that a longer chunk may show an
- * error of another kind first. */
+/* The same events. When an error shows depends on the split: libxml2 waits for
+ * the end of a tag before it looks at it. `p` ends in bytes that show all. */
 static void same_however_split(const char *p, size_t n) {
     struct codec_events whole, split;
     struct codec_random random = {n};
@@ -98,7 +98,7 @@ static void same_however_split(const char *p, size_t n) {
                &split);
     if (!codec_same(&whole.dump, &split.dump))
         abort();
-    if ((whole.err == TERSE_OK) != (split.err == TERSE_OK))
+    if (whole.err == TERSE_OK || split.err == TERSE_OK)
         abort();
     codec_events_fini(&whole);
     codec_events_fini(&split);
@@ -106,6 +106,7 @@ static void same_however_split(const char *p, size_t n) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char header[] = CODEC_HEADER;
+    static const char tail[] = "\"'>]]>?><!--";
     size_t n = size;
     /* With a header of ours, unless the bytes bring one. */
     bool own = size > 0 && (data[0] == '!' || data[0] == '?');
@@ -115,12 +116,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         from++;
         n--;
     }
-    char *p = malloc(lead + n + 1);
+    char *p = malloc(lead + n + sizeof(tail));
     if (!p)
         abort();
     memcpy(p, header, lead);
     memcpy(p + lead, from, n);
-    same_however_split(p, lead + n);
+    memcpy(p + lead + n, tail, sizeof(tail));
+    same_however_split(p, lead + n + sizeof(tail) - 1);
     round_trip(p, lead + n);
     free(p);
     return 0;
