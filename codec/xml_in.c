@@ -599,6 +599,8 @@ static size_t check_lead(struct terse_reader *r, const char *p, size_t n) {
 static void fail_scan(struct terse_reader *r, enum terse_err err) {
     if (err == TERSE_EENCODING)
         fail(r, err, "bytes that are no UTF-8 (RFC 6120 section 11.6)");
+    else if (err == TERSE_EXML)
+        fail(r, err, "XML that is not well-formed");
     else
         fail_limit(r, "attributes and namespace declarations in one element",
                    r->scan.max_attrs);

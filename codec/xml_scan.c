@@ -50,6 +50,31 @@ static void in_cdata(struct xml_scan *s, char c) {
         s->brackets++;
 }
 
+enum { REF_MAX = 64 }; /* bytes of a reference; XML's own have 10 at most */
+
+/* Follows a reference, "&name;" or "&#number;"; false if it is none. What names
+ * there are is libxml2's affair. */
+static bool reference(struct xml_scan *s, uint8_t c) {
+    if (s->ref == 0) {
+        s->ref = c == '&';
+        return true;
+    }
+    if (c == ';') {
+        bool named = s->ref > 1;
+        s->ref = 0;
+        return named;
+    }
+    bool fine = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                (c >= 'a' && c <= 'z') || c >= 0x80 || c == '#' || c == '_' ||
+                c == '-' || c == '.' || c == ':';
+    return fine && ++s->ref <= REF_MAX;
+}
+
+/* Whether references can stand here. */
+static bool in_text(const struct xml_scan *s) {
+    return s->at == SCAN_TEXT || s->at == SCAN_QUOT || s->at == SCAN_APOS;
+}
+
 /* Follows the tags; false if this one has too many attributes. */
 static bool tags(struct xml_scan *s, char c) {
     switch (s->at) {
@@ -58,12 +83,19 @@ static bool tags(struct xml_scan *s, char c) {
             s->at = SCAN_LESS;
         break;
     case SCAN_LESS:
-        s->at = c == '!' ? SCAN_CDATA : c == '?' ? SCAN_PROLOG : SCAN_TAG;
+        s->at = c == '!'   ? SCAN_CDATA
+                : c == '?' ? SCAN_PROLOG
+                : c == '/' ? SCAN_END
+                           : SCAN_TAG;
         s->attrs = 0;
         s->brackets = 0;
         return s->at != SCAN_TAG || in_tag(s, c);
     case SCAN_TAG:
         return in_tag(s, c);
+    case SCAN_END:
+        if (c == '>')
+            s->at = SCAN_TEXT;
+        break;
     case SCAN_QUOT:
     case SCAN_APOS:
         if (c == (s->at == SCAN_QUOT ? '"' : '\''))
@@ -86,6 +118,11 @@ size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
         uint8_t c = (uint8_t)p[i];
         if ((c >= 0x80 || s->more > 0) && !utf8(s, c)) {
             *err = TERSE_EENCODING;
+            return i;
+        }
+        if ((s->at == SCAN_END && (c == '"' || c == '\'' || c == '<')) ||
+            (in_text(s) && !reference(s, c))) {
+            *err = TERSE_EXML;
             return i;
         }
         if (c < 0x80 && !tags(s, p[i])) {

@@ -1,8 +1,9 @@
 /*
  * xml_scan.h: looks at a stream's bytes before libxml2 does, for what libxml2
- * lets through or pays too much for: UTF-8 that is not the shortest form in
- * CDATA, and start tags with so many attributes that comparing each with each
- * takes seconds.
+ * lets through, pays too much for or waits behind: UTF-8 that is not the
+ * shortest form in CDATA, start tags with so many attributes that comparing each
+ * with each takes seconds, and a bare '&' or a quote in an end tag, where it
+ * would wait for a ';' or '>' that may never come.
  */
 #ifndef TERSE_XML_SCAN_H
 #define TERSE_XML_SCAN_H
@@ -13,6 +14,7 @@ enum xml_scan_at {
     SCAN_TEXT,   /* between tags */
     SCAN_LESS,   /* behind '<' */
     SCAN_TAG,    /* in a tag, outside of quotes */
+    SCAN_END,    /* in an end tag */
     SCAN_QUOT,   /* in "" */
     SCAN_APOS,   /* in '' */
     SCAN_CDATA,  /* behind "<!", up to "]]>" */
@@ -25,12 +27,13 @@ struct xml_scan {
     uint32_t attrs;     /* in this tag, so far */
     enum xml_scan_at at;
     uint8_t brackets;    /* ']' in a row, up to 2 */
+    uint8_t ref;         /* bytes since an '&' whose ';' is due, and it */
     uint8_t more;        /* bytes that the character at hand still takes */
     uint8_t least, most; /* between which its next byte must be */
 };
 
 /* Looks at the next n bytes; returns how many are fine. Less than n: *err says
- * why, TERSE_EENCODING or TERSE_ELIMIT. */
+ * why: TERSE_EENCODING, TERSE_ELIMIT or TERSE_EXML. */
 size_t xml_scan(struct xml_scan *scan, const char *p, size_t n,
                 enum terse_err *err);
 
