@@ -217,6 +217,21 @@ static void see_presence(struct flow *flow, const struct terse_node *node) {
     see_text(flow, node, "status");
 }
 
+/* What is peculiar about a namespace. */
+static struct terse_str last_part(struct terse_str ns) {
+    static const char *const heads[] = {
+        "http://jabber.org/protocol/",
+        "urn:ietf:params:xml:ns:", "urn:xmpp:", "jabber:iq:"};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        size_t n = strlen(heads[i]);
+
+        if (ns.n > n && memcmp(ns.p, heads[i], n) == 0)
+            return (struct terse_str){ns.p + n, ns.n - n};
+    }
+    return ns;
+}
+
 static void see_iq(struct flow *flow, const struct terse_node *node) {
     static const struct {
         const char *in; /* part of the namespace */
@@ -233,11 +248,16 @@ static void see_iq(struct flow *flow, const struct terse_node *node) {
     say(flow, "", attr(node, "type"), "");
     if (!payload)
         return;
+    if (terse_node_is(payload, TERSE_NS_CLIENT, "error")) {
+        payload = terse_node_child(payload);
+        say(flow, "", payload ? terse_node_name(payload) : attr(node, ""), "");
+        return;
+    }
     ns = terse_node_ns(payload);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (memmem(ns.p, ns.n, kinds[i].in, strlen(kinds[i].in)))
             flow->kind = kinds[i].kind;
-    say(flow, "", ns, "");
+    say(flow, "", last_part(ns), "");
 }
 
 static void see_other(struct flow *flow, const struct terse_node *node) {
@@ -324,8 +344,9 @@ static void print_line(const struct flow *flow, size_t xml, size_t frame) {
     fflush(stdout);
 }
 
-static void complain(const char *text) {
-    fprintf(stderr, "demo-tap: %s\n", text);
+static void complain(const struct flow *flow, const char *text) {
+    fprintf(stderr, "demo-tap: %s %s: %s\n", flow->name, flow->out ? "→" : "←",
+            text);
     broken = true;
 }
 
@@ -338,7 +359,7 @@ static bool understand(struct flow *flow, const uint8_t *frame, size_t n,
     if (terse_frame_info(schema, frame, n, &info) ||
         terse_decode(schema, &terse_limits_default, frame, n, TERSE_IN_STREAM,
                      xml, NULL)) {
-        complain("a frame that cannot be decoded");
+        complain(flow, "a frame that cannot be decoded");
         return false;
     }
     if (info.kind == TERSE_OPEN && flow->opened)
@@ -346,7 +367,7 @@ static bool understand(struct flow *flow, const uint8_t *frame, size_t n,
     flow->opened = flow->opened || info.kind == TERSE_OPEN;
     if (terse_reader_feed(flow->reader, (const char *)terse_buf_data(xml),
                           xml->len)) {
-        complain(terse_reader_error(flow->reader)->text);
+        complain(flow, terse_reader_error(flow->reader)->text);
         return false;
     }
     return true;
@@ -531,7 +552,8 @@ static void print_table(void) {
         all.frame += sums[k].frame;
     }
     if (!all.n) {
-        complain("nothing passed");
+        fprintf(stderr, "demo-tap: nothing passed\n");
+        broken = true;
         return;
     }
     printf("%s", color ? "\033[1m" : "");
@@ -605,6 +627,7 @@ int main(int argc, char **argv) {
         add_client(argv[i]);
     printf("%-25s%6s%7s\n", "", "XML", "frame");
     fflush(stdout);
+    fprintf(stderr, "listening\n");
     relay(&tersed);
     print_table();
     for (size_t i = 0; i < n_clients; i++) {
