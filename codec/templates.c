@@ -149,6 +149,7 @@ struct tally {
 struct tallies {
     struct tally of[PATCH_FIELDS_MAX];
     unsigned n;
+    unsigned patched; /* fields of all numbers in this message of the patch */
 };
 
 static struct tally *tally(struct walk *w, struct tallies *t, uint32_t number) {
@@ -200,7 +201,7 @@ static void diff(struct walk *w, const struct sc_type *type,
     const struct sc_field *f, *g;
     if (!deeper(w))
         return;
-    tallies.n = 0;
+    tallies.n = tallies.patched = 0;
     while (next(w, type, &a, &old, &f)) {
         struct wire before = b;
         struct tally *t = tally(w, &tallies, old.number);
@@ -214,13 +215,13 @@ static void diff(struct walk *w, const struct sc_type *type,
                 continue; /* its place stays empty */
             w->unfit = true;
         } else if (diff_field(w, type, f, &old, &new)) {
-            if (++t->patched < t->seen)
+            if (++t->patched < t->seen || ++tallies.patched > PATCH_FIELDS_MAX)
                 w->unfit = true;
         }
     }
     while (next(w, type, &b, &new, &g)) {
         struct tally *t = tally(w, &tallies, new.number);
-        if (!t || t->patched < t->seen)
+        if (!t || t->patched < t->seen || ++tallies.patched > PATCH_FIELDS_MAX)
             w->unfit = true;
         put_field(w, &new);
     }
