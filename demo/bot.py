@@ -13,7 +13,7 @@ import sys
 import slixmpp
 
 ANSWERS = {
-    'en': 'It is. A receipt is a dozen bytes or so.',
+    'en': 'Wait for the table at the end.',
     'de': 'Laut und deutlich, und für ein paar Bytes.',
     'fr': 'Même avec une seule barre de réseau.',
     'el': 'Μια χαρά, ευχαριστώ! Εσύ;',

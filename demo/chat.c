@@ -23,6 +23,21 @@ struct chat {
     char me[64];
 };
 
+/* What Alice's program can do (XEP-0030), and the hash of that which she puts
+ * into her presence (XEP-0115 section 5.1), so that it need be asked once. */
+#define CAPS_NODE "https://demo.example/chat"
+#define CAPS_VER "hqPZw+IiJtddUL4kHV2jxgWvUzA="
+#define CAPS                                                                   \
+    "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='" CAPS_NODE \
+    "' ver='" CAPS_VER "'/>"
+static const char abilities[] =
+    "<identity category='client' type='phone' name='demo-chat'/>"
+    "<feature var='http://jabber.org/protocol/caps'/>"
+    "<feature var='http://jabber.org/protocol/chatstates'/>"
+    "<feature var='http://jabber.org/protocol/disco#info'/>"
+    "<feature var='http://jabber.org/protocol/muc'/>"
+    "<feature var='urn:xmpp:receipts'/>";
+
 /* ---- steps and what they wait for
  * --------------------------------------------- */
 
@@ -47,10 +62,21 @@ static bool has(const char *text, const char *part) {
     return text && strstr(text, part);
 }
 
-/* Requests that come meanwhile: roster pushes are taken, others refused. */
+/* Requests that come meanwhile: roster pushes are taken, questions about our
+ * abilities answered, others refused. */
 static void serve(struct chat *chat, struct terse_stanza *stanza) {
-    if (has(terse_stanza_xml(stanza, NULL), "jabber:iq:roster"))
+    const char *xml = terse_stanza_xml(stanza, NULL);
+    char reply[1024];
+
+    snprintf(reply, sizeof(reply),
+             "<query xmlns='http://jabber.org/protocol/disco#info'%s>%s"
+             "</query>",
+             has(xml, CAPS_NODE) ? " node='" CAPS_NODE "#" CAPS_VER "'" : "",
+             abilities);
+    if (has(xml, "jabber:iq:roster"))
         (void)!terse_client_reply(chat->client, stanza, NULL, -1);
+    else if (has(xml, "type='get'") && has(xml, "/disco#info"))
+        (void)!terse_client_reply(chat->client, stanza, reply, -1);
     else
         (void)!terse_client_refuse(chat->client, stanza, "cancel",
                                    "service-unavailable", -1);
@@ -127,8 +153,8 @@ static bool make_friends(struct chat *chat) {
     if (!ask(chat, "get", NULL, "<query xmlns='jabber:iq:roster'/>") ||
         !send_xml(chat,
                   "<presence><priority>5</priority>"
-                  "<status>Trying Terse</status></presence>%s%s",
-                  "", "") ||
+                  "<status>Trying Terse</status>%s</presence>%s",
+                  CAPS, "") ||
         !add_bob(chat) ||
         !send_xml(chat, "<presence to='%s' type='subscribe'/>%s", chat->bob,
                   "") ||
@@ -253,8 +279,8 @@ static bool talk(struct chat *chat) {
     return send_state(chat, "gone") &&
            send_xml(chat,
                     "<presence><show>away</show>"
-                    "<status xml:lang='fr'>à table</status></presence>%s%s",
-                    "", "") &&
+                    "<status xml:lang='fr'>à table</status>%s</presence>%s",
+                    CAPS, "") &&
            expect(chat, "presence", "<show>dnd</show>", chat->bob);
 }
 
