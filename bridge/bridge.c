@@ -122,7 +122,8 @@ static void trim(struct terse_buf *buf) {
         terse_buf_reset(buf);
 }
 
-/* ---- the leg of frames ------------------------------------------------------ */
+/* ---- the leg of frames ------------------------------------------------------
+ */
 
 void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
                     enum net_framing framing, bool dialling) {
@@ -219,7 +220,8 @@ enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
     return err;
 }
 
-/* ---- the leg of XML ---------------------------------------------------------- */
+/* ---- the leg of XML
+ * ---------------------------------------------------------- */
 
 enum terse_err xml_leg_init(struct xml_leg *leg, const struct bridge *bridge,
                             terse_reader_cb cb, void *arg) {

@@ -35,7 +35,8 @@ const char *bridge_net_condition(enum net_err err);
  * fit is cut at a character. For our own few lines of XML only. */
 void bridge_escape(char *out, size_t size, const char *s);
 
-/* ---- the leg of frames ------------------------------------------------------ */
+/* ---- the leg of frames ------------------------------------------------------
+ */
 
 struct frame_leg {
     const struct bridge *bridge;
@@ -69,7 +70,8 @@ NET_NODISCARD enum net_err frame_leg_say(struct frame_leg *leg,
 NET_NODISCARD enum net_err frame_leg_next(struct frame_leg *leg,
                                           const uint8_t **frame, size_t *n);
 
-/* ---- the leg of XML ---------------------------------------------------------- */
+/* ---- the leg of XML
+ * ---------------------------------------------------------- */
 
 struct xml_leg {
     const struct bridge *bridge;
@@ -92,14 +94,14 @@ NET_NODISCARD enum terse_err xml_leg_decode(struct xml_leg *leg,
 /* Queues our own XML. */
 void xml_leg_say(struct xml_leg *leg, const char *xml);
 
-/* ---- what we say ourselves ---------------------------------------------------- */
+/* ---- what we say ourselves
+ * ---------------------------------------------------- */
 
 enum { BRIDGE_TEXT = 2048 };
 
 /* "<?xml …?><stream:stream …>" into out[BRIDGE_TEXT]; from, to, id: NULL for
  * none. */
-void bridge_header(char *out, const char *from, const char *to,
-                   const char *id);
+void bridge_header(char *out, const char *from, const char *to, const char *id);
 /* Appends <stream:error> and the footer. */
 void bridge_error(char *out, const char *condition, const char *text);
 

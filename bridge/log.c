@@ -46,8 +46,7 @@ static size_t put_value(char *line, size_t at, const char *s) {
     return at;
 }
 
-void log_event(enum log_level level, uint64_t session, const char *event,
-               ...) {
+void log_event(enum log_level level, uint64_t session, const char *event, ...) {
     char line[LOG_LINE];
     const char *key;
     size_t at;

@@ -110,8 +110,7 @@ static int prepare(struct agent *agent, const char *address) {
         return 2;
     }
     snprintf(port, sizeof(port), "%u", net_listener_port(agent->listener));
-    log_event(LOG_INFO, 0, "listening", "address", address, "port", port,
-              NULL);
+    log_event(LOG_INFO, 0, "listening", "address", address, "port", port, NULL);
     return 0;
 }
 

@@ -36,7 +36,8 @@ void agent_accept(void *agent, struct nng_stream *stream);
  * gone. The listener is closed already. */
 bool agent_drain(struct agent *agent, uint32_t ms);
 
-/* ---- states ------------------------------------------------------------------- */
+/* ---- states
+ * ------------------------------------------------------------------- */
 
 enum agent_state {
     AGENT_DIALLING, /* connects to tersed; the client is not read yet */

@@ -29,7 +29,8 @@ struct agent_session {
     bool error_passed; /* tersed has sent a stream error */
 };
 
-/* ---- state and ends -------------------------------------------------------------- */
+/* ---- state and ends
+ * -------------------------------------------------------------- */
 
 static void fail(struct agent_session *s, const char *condition,
                  const char *text);
@@ -39,8 +40,7 @@ static void move_to(struct agent_session *s, enum agent_event event,
     if (s->state == next)
         return;
     log_event(LOG_DEBUG, s->id, "move", "on", agent_event_names[event], "from",
-              agent_state_names[s->state], "to", agent_state_names[next],
-              NULL);
+              agent_state_names[s->state], "to", agent_state_names[next], NULL);
     s->state = next;
     s->watching = false;
     if (s->timer && next == AGENT_LEAVING)
@@ -137,7 +137,8 @@ static void lose(struct agent_session *s, const char *why) {
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
 }
 
-/* ---- flow ------------------------------------------------------------------------- */
+/* ---- flow
+ * ------------------------------------------------------------------------- */
 
 static size_t watched(const struct net_conn *conn) {
     return conn && net_conn_full(conn) ? net_conn_queued(conn) : SIZE_MAX;
@@ -145,8 +146,8 @@ static size_t watched(const struct net_conn *conn) {
 
 /* As in tersed: a full queue has to move. */
 static void watch(struct agent_session *s) {
-    bool full = watched(s->front.conn) != SIZE_MAX ||
-                watched(s->back.conn) != SIZE_MAX;
+    bool full =
+        watched(s->front.conn) != SIZE_MAX || watched(s->back.conn) != SIZE_MAX;
 
     if (s->state != AGENT_PASSING || full == s->watching)
         return;
@@ -165,8 +166,7 @@ static bool back_wanted(const struct agent_session *s) {
            s->back.conn && !net_conn_full(s->front.conn);
 }
 
-static void back_frame(struct agent_session *s, const uint8_t *frame,
-                       size_t n);
+static void back_frame(struct agent_session *s, const uint8_t *frame, size_t n);
 
 static void pull(struct agent_session *s) {
     while (back_wanted(s)) {
@@ -202,7 +202,8 @@ static void go_on(struct agent_session *s) {
         net_conn_flush(s->back.conn);
 }
 
-/* ---- from the client ------------------------------------------------------------------ */
+/* ---- from the client
+ * ------------------------------------------------------------------ */
 
 static void note_domain(struct agent_session *s,
                         const struct terse_node *header) {
@@ -257,18 +258,15 @@ static void front_closed(void *arg, enum net_err why, const char *text) {
         lose(s, why == NET_EEOF ? "closed by the client" : text);
 }
 
-static void drained(void *arg) {
-    go_on(arg);
-}
+static void drained(void *arg) { go_on(arg); }
 
-static void secured(void *arg) {
-    (void)arg; /* no TLS on either leg yet */
-}
+static void secured(void *arg) { (void)arg; /* no TLS on either leg yet */ }
 
 static const struct net_conn_ops front_ops = {front_data, drained, secured,
                                               front_closed};
 
-/* ---- from tersed ----------------------------------------------------------------------- */
+/* ---- from tersed
+ * ----------------------------------------------------------------------- */
 
 static bool is(const struct terse_frame_info *info, const char *ns,
                const char *name) {
@@ -344,8 +342,8 @@ static void dialled(void *arg, enum net_err err, const char *text,
                  "The proxy cannot be reached: %.240s", text);
         if (move(s, AGENT_UNREACHABLE))
             net_timer_set(s->timer, s->agent->connect_ms);
-    } else if (net_conn_new(&s->back.conn, &s->owner, stream, &marks,
-                            &back_ops, s)) {
+    } else if (net_conn_new(&s->back.conn, &s->owner, stream, &marks, &back_ops,
+                            s)) {
         net_stream_drop(stream);
         fail(s, "resource-constraint", NULL);
         return;
@@ -355,7 +353,9 @@ static void dialled(void *arg, enum net_err err, const char *text,
     go_on(s);
 }
 
-/* ---- life -------------------------------------------------------------------------------- */
+/* ---- life
+ * --------------------------------------------------------------------------------
+ */
 
 static bool stuck(const struct net_conn *conn, size_t before) {
     return before != SIZE_MAX && watched(conn) != SIZE_MAX &&
@@ -472,7 +472,9 @@ void agent_accept(void *arg, struct nng_stream *stream) {
     net_owner_rele(&s->owner);
 }
 
-/* ---- all of them --------------------------------------------------------------------------- */
+/* ---- all of them
+ * ---------------------------------------------------------------------------
+ */
 
 /* Ends one session that has not been told yet. False: there is none. */
 static bool drain_one(struct agent *agent) {

@@ -8,9 +8,12 @@ const char *const agent_state_names[AGENT_STATES] = {
 };
 
 const char *const agent_event_names[AGENT_EVENTS] = {
-    [AGENT_CONNECTED] = "connected",     [AGENT_UNREACHABLE] = "unreachable",
-    [AGENT_FROM_CLIENT] = "from-client", [AGENT_FROM_PROXY] = "from-proxy",
-    [AGENT_CLOSE] = "close",             [AGENT_CLOSED] = "closed",
+    [AGENT_CONNECTED] = "connected",
+    [AGENT_UNREACHABLE] = "unreachable",
+    [AGENT_FROM_CLIENT] = "from-client",
+    [AGENT_FROM_PROXY] = "from-proxy",
+    [AGENT_CLOSE] = "close",
+    [AGENT_CLOSED] = "closed",
     [AGENT_END] = "end",
 };
 

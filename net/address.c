@@ -35,8 +35,8 @@ static bool plain_host(const char *p, size_t n, bool bracketed) {
     return n > 0 && n < 256;
 }
 
-enum net_err net_parse_address(const char *text, char host[256],
-                               uint16_t *port, uint16_t default_port) {
+enum net_err net_parse_address(const char *text, char host[256], uint16_t *port,
+                               uint16_t default_port) {
     bool bracketed = text[0] == '[';
     const char *p = bracketed ? text + 1 : text;
     const char *end = bracketed ? strchr(p, ']') : strchr(p, ':');

@@ -35,7 +35,8 @@ void net_owner_rele_locked(struct net_owner *owner) {
 }
 
 void net_stream_tune(nng_stream *stream) {
-    /* Best effort: where it fails, the stream is gone and a read will say so. */
+    /* Best effort: where it fails, the stream is gone and a read will say so.
+     */
     (void)nng_stream_set_bool(stream, NNG_OPT_TCP_NODELAY, true);
     (void)nng_stream_set_bool(stream, NNG_OPT_TCP_KEEPALIVE, true);
 }
@@ -47,8 +48,7 @@ void net_stream_drop(struct nng_stream *stream) {
     nng_stream_free(stream);
 }
 
-void net_stream_peer(struct nng_stream *stream, char addr[48],
-                     uint16_t *port) {
+void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port) {
     nng_sockaddr sa;
 
     memset(&sa, 0, sizeof(sa));

@@ -20,9 +20,9 @@
 #include <string.h>
 
 enum {
-    CONN_RAW = 8192,      /* bytes of one read */
-    CONN_BATCH = 65536,   /* bytes encrypted at a time */
-    CONN_RECORD = 16384,  /* the largest TLS record */
+    CONN_RAW = 8192,     /* bytes of one read */
+    CONN_BATCH = 65536,  /* bytes encrypted at a time */
+    CONN_RECORD = 16384, /* the largest TLS record */
 };
 
 enum conn_stage {
@@ -62,7 +62,8 @@ struct net_conn {
 static void conn_pump(struct net_conn *conn);
 static void conn_send(struct net_conn *conn);
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------
+ */
 
 static void conn_gone(struct net_conn *conn) {
     struct net_owner *owner = conn->owner;
@@ -88,7 +89,8 @@ static void conn_leave(struct net_conn *conn) {
         conn_gone(conn);
 }
 
-/* The work of closing is done, or hopeless: no need to wait for the deadline. */
+/* The work of closing is done, or hopeless: no need to wait for the deadline.
+ */
 static void conn_finish(struct net_conn *conn) {
     if (conn->stage != STAGE_FLUSH && conn->stage != STAGE_LINGER)
         return;
@@ -139,15 +141,14 @@ static void conn_report(struct net_conn *conn) {
     conn->ops->closed(conn->arg, conn->err, conn->text);
 }
 
-/* ---- out ------------------------------------------------------------------- */
+/* ---- out -------------------------------------------------------------------
+ */
 
 size_t net_conn_queued(const struct net_conn *conn) {
     return conn->plain.len + conn->wire.len;
 }
 
-bool net_conn_full(const struct net_conn *conn) {
-    return conn->full;
-}
+bool net_conn_full(const struct net_conn *conn) { return conn->full; }
 
 enum net_err net_conn_write(struct net_conn *conn, const void *p, size_t n) {
     size_t queued = net_conn_queued(conn);
@@ -177,8 +178,8 @@ static enum net_err conn_fill(struct net_conn *conn) {
     }
     while (!err && tls_ready(conn->tls) && conn->plain.len &&
            batch < CONN_BATCH) {
-        size_t n = conn->plain.len < CONN_RECORD ? conn->plain.len
-                                                 : CONN_RECORD;
+        size_t n =
+            conn->plain.len < CONN_RECORD ? conn->plain.len : CONN_RECORD;
 
         err = tls_write(conn->tls, net_buf_data(&conn->plain), n);
         if (!err)
@@ -258,11 +259,10 @@ static void conn_sent(void *arg) {
     conn_leave(conn);
 }
 
-void net_conn_flush(struct net_conn *conn) {
-    conn_send(conn);
-}
+void net_conn_flush(struct net_conn *conn) { conn_send(conn); }
 
-/* ---- in -------------------------------------------------------------------- */
+/* ---- in --------------------------------------------------------------------
+ */
 
 static void conn_receive(struct net_conn *conn) {
     nng_iov iov = {conn->raw, sizeof(conn->raw)};
@@ -379,9 +379,7 @@ static void conn_task(void *arg) {
     conn_leave(conn);
 }
 
-void net_conn_pause(struct net_conn *conn) {
-    conn->paused = true;
-}
+void net_conn_pause(struct net_conn *conn) { conn->paused = true; }
 
 void net_conn_resume(struct net_conn *conn) {
     if (!conn->paused)
@@ -395,7 +393,8 @@ void net_conn_resume(struct net_conn *conn) {
         conn_receive(conn);
 }
 
-/* ---- the rest -------------------------------------------------------------- */
+/* ---- the rest --------------------------------------------------------------
+ */
 
 enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
                           struct nng_stream *stream,
@@ -442,9 +441,7 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
     return NET_OK;
 }
 
-bool net_conn_is_secure(const struct net_conn *conn) {
-    return conn->secured;
-}
+bool net_conn_is_secure(const struct net_conn *conn) { return conn->secured; }
 
 void net_conn_cipher(const struct net_conn *conn, char *out) {
     out[0] = '\0';
@@ -452,8 +449,7 @@ void net_conn_cipher(const struct net_conn *conn, char *out) {
         tls_cipher(conn->tls, out);
 }
 
-void net_conn_peer(const struct net_conn *conn, char addr[48],
-                   uint16_t *port) {
+void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port) {
     net_stream_peer(conn->stream, addr, port);
 }
 

@@ -92,8 +92,8 @@ static bool dial_next(struct net_dial *dial) {
                                          true);
         /* A share of the time each, so that a black hole among the
          * addresses leaves some for the others. */
-        nng_aio_set_timeout(
-            dial->aio, (nng_duration)((dial->deadline - now) / left + 1));
+        nng_aio_set_timeout(dial->aio,
+                            (nng_duration)((dial->deadline - now) / left + 1));
         nng_stream_dialer_dial(dial->dialer, dial->aio);
         return true;
     }

@@ -62,8 +62,8 @@ static enum net_err bound_port(struct net_listener *listener) {
     memset(&sa, 0, sizeof(sa));
     if (nng_stream_listener_get_addr(listener->nng, NNG_OPT_LOCADDR, &sa))
         return NET_ECLOSED;
-    listener->port = ntohs(sa.s_family == NNG_AF_INET6 ? sa.s_in6.sa_port
-                                                       : sa.s_in.sa_port);
+    listener->port =
+        ntohs(sa.s_family == NNG_AF_INET6 ? sa.s_in6.sa_port : sa.s_in.sa_port);
     return NET_OK;
 }
 
@@ -76,9 +76,8 @@ static enum net_err start(struct net_listener *listener, const char *address) {
     err = net_parse_address(address, host, &port, 0);
     if (err)
         return err;
-    snprintf(url, sizeof(url), strchr(host, ':') ? "tcp://[%s]:%u"
-                                                 : "tcp://%s:%u",
-             host, port);
+    snprintf(url, sizeof(url),
+             strchr(host, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u", host, port);
     rv = nng_stream_listener_alloc(&listener->nng, url);
     if (rv)
         return rv == NNG_ENOMEM ? NET_ENOMEM : NET_EARG;

@@ -32,7 +32,8 @@ struct nng_stream; /* nng's own; see nng/nng.h */
 #define NET_NODISCARD
 #endif
 
-/* ---- errors --------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------
+ */
 
 enum net_err {
     NET_OK = 0,
@@ -54,7 +55,8 @@ enum net_err {
 /* A few words for a log. Static. */
 const char *net_strerror(enum net_err err);
 
-/* ---- owner ---------------------------------------------------------------- */
+/* ---- owner ----------------------------------------------------------------
+ */
 
 /* Embedded at the start of what owns network objects, e.g. a session. */
 struct net_owner {
@@ -79,7 +81,8 @@ void net_owner_rele(struct net_owner *owner);
 void net_lock(struct net_owner *owner);
 void net_unlock(struct net_owner *owner);
 
-/* ---- timer ---------------------------------------------------------------- */
+/* ---- timer ----------------------------------------------------------------
+ */
 
 struct net_timer;
 
@@ -94,7 +97,8 @@ void net_timer_stop(struct net_timer *timer);
 /* Takes the timer; NULL is fine. */
 void net_timer_free(struct net_timer *timer);
 
-/* ---- TLS ------------------------------------------------------------------ */
+/* ---- TLS ------------------------------------------------------------------
+ */
 
 /* What is trusted, and the sessions that may be resumed. Immutable, shared by
  * any number of connections on any thread; held by each. */
@@ -107,7 +111,8 @@ NET_NODISCARD enum net_err net_tls_client(struct net_tls **out,
 /* Gives back the caller's hold; NULL is fine. Any thread, no lock. */
 void net_tls_rele(struct net_tls *tls);
 
-/* ---- connection ----------------------------------------------------------- */
+/* ---- connection -----------------------------------------------------------
+ */
 
 struct net_conn;
 
@@ -160,16 +165,14 @@ void net_conn_resume(struct net_conn *conn);
  * Calls `secured`, or `closed` with NET_ETLS or NET_ECERT. What was queued
  * must have been sent before. For STARTTLS call it from `data`; what follows
  * in that same chunk is plain text that somebody slipped in: do not use it. */
-NET_NODISCARD enum net_err net_conn_secure(struct net_conn *conn,
-                                           struct net_tls *tls,
-                                           const char *name);
+NET_NODISCARD enum net_err
+net_conn_secure(struct net_conn *conn, struct net_tls *tls, const char *name);
 bool net_conn_is_secure(const struct net_conn *conn);
 /* E.g. "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in clear; into out[64]. */
 void net_conn_cipher(const struct net_conn *conn, char *out);
 
 /* As net_stream_peer. */
-void net_conn_peer(const struct net_conn *conn, char addr[48],
-                   uint16_t *port);
+void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port);
 
 enum net_close {
     NET_CLOSE_ABORT,  /* at once; what is queued is lost */
@@ -182,7 +185,8 @@ enum net_close {
  * latest. NULL is fine. */
 void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms);
 
-/* ---- listening -------------------------------------------------------------- */
+/* ---- listening --------------------------------------------------------------
+ */
 
 struct net_listener;
 
@@ -205,7 +209,8 @@ void net_stream_drop(struct nng_stream *stream);
 /* The peer's address, e.g. "192.0.2.1" or "2001:db8::1", and its port. */
 void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port);
 
-/* ---- dialling --------------------------------------------------------------- */
+/* ---- dialling ---------------------------------------------------------------
+ */
 
 /* Looks names up through c-ares, on one thread of its own. */
 struct net_resolver;
@@ -231,10 +236,11 @@ typedef void (*net_dial_cb)(void *arg, enum net_err err, const char *text,
 
 /* Tries all addresses of all targets, in order of SRV priority and weight,
  * until one answers or `ms` have passed. */
-NET_NODISCARD enum net_err
-net_dial_new(struct net_dial **out, struct net_owner *owner,
-             struct net_resolver *resolver, const struct net_target *target,
-             uint32_t ms, net_dial_cb cb, void *arg);
+NET_NODISCARD enum net_err net_dial_new(struct net_dial **out,
+                                        struct net_owner *owner,
+                                        struct net_resolver *resolver,
+                                        const struct net_target *target,
+                                        uint32_t ms, net_dial_cb cb, void *arg);
 /* Takes the dial, if its callback has not been called. NULL is fine. */
 void net_dial_cancel(struct net_dial *dial);
 
@@ -244,14 +250,16 @@ NET_NODISCARD enum net_err net_parse_address(const char *text, char host[256],
                                              uint16_t *port,
                                              uint16_t default_port);
 
-/* ---- framing ---------------------------------------------------------------- */
+/* ---- framing ----------------------------------------------------------------
+ */
 
 /* Cuts a byte stream into frames. Sans-I/O, belongs to one thread at a time.
  *
  * native  the dialling side sends NET_PREFACE once; then, both ways, each frame
  *         is its length as a varint (shortest form, at most 5 bytes) + frame
  * SP      what nng's pair0 speaks over tcp: each side sends 8 bytes
- *         00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, + frame
+ *         00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, +
+ * frame
  */
 #define NET_PREFACE "TRS1"
 enum { NET_HEADER_MAX = 8 };

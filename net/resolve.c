@@ -47,7 +47,8 @@ struct net_resolver {
     unsigned seed;
 };
 
-/* ---- on the resolver's thread ------------------------------------------------ */
+/* ---- on the resolver's thread
+ * ------------------------------------------------ */
 
 static void job_finish(struct job *job, enum net_err err) {
     if (err == NET_OK && job->list.n == 0)
@@ -96,8 +97,8 @@ static void got_addresses(void *arg, int status, int timeouts,
 
 /* Looks up the addresses of the next place; a place without is skipped. */
 static void job_addresses(struct job *job) {
-    struct ares_addrinfo_hints hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+                                        .ai_socktype = SOCK_STREAM};
 
     if (job->at == job->n_places || job->list.n == RESOLVE_MAX) {
         job_finish(job, NET_OK);
@@ -189,8 +190,8 @@ static void job_run(struct job *job) {
         nng_stream_dialer_free(job->dialer);
         free(job);
     } else if (job->srv[0]) {
-        ares_query(job->resolver->channel, job->srv, ns_c_in, ns_t_srv,
-                   got_srv, job);
+        ares_query(job->resolver->channel, job->srv, ns_c_in, ns_t_srv, got_srv,
+                   job);
     } else {
         job_addresses(job);
     }
@@ -247,10 +248,8 @@ static void wait_once(struct net_resolver *r) {
     }
     for (nfds_t i = 0; i < n; i++)
         ares_process_fd(r->channel,
-                        fds[i].revents & ~POLLOUT ? fds[i].fd
-                                                  : ARES_SOCKET_BAD,
-                        fds[i].revents & POLLOUT ? fds[i].fd
-                                                 : ARES_SOCKET_BAD);
+                        fds[i].revents & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
+                        fds[i].revents & POLLOUT ? fds[i].fd : ARES_SOCKET_BAD);
 }
 
 static void *resolver_main(void *arg) {
@@ -262,7 +261,8 @@ static void *resolver_main(void *arg) {
     return NULL;
 }
 
-/* ---- on any thread ------------------------------------------------------------ */
+/* ---- on any thread
+ * ------------------------------------------------------------ */
 
 static void push(struct net_resolver *r, struct job *job) {
     uint64_t one = 1;

@@ -90,9 +90,7 @@ void net_timer_set(struct net_timer *timer, uint32_t ms) {
         nng_aio_abort(timer->aio, NNG_ECANCELED);
 }
 
-void net_timer_stop(struct net_timer *timer) {
-    timer->armed = false;
-}
+void net_timer_stop(struct net_timer *timer) { timer->armed = false; }
 
 void net_timer_free(struct net_timer *timer) {
     if (!timer)

@@ -66,8 +66,8 @@ enum net_err net_tls_client(struct net_tls **out, const char *ca_file,
     SSL_CTX_set_min_proto_version(tls->ctx, TLS1_2_VERSION);
     SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(tls->ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(tls->ctx, SSL_OP_NO_COMPRESSION |
-                                      SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_options(tls->ctx,
+                        SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     ok = ca_file ? SSL_CTX_load_verify_file(tls->ctx, ca_file)
                  : SSL_CTX_set_default_verify_paths(tls->ctx);
     if (ok != 1) {
@@ -133,9 +133,7 @@ void tls_free(struct tls *tls) {
     free(tls);
 }
 
-bool tls_ready(const struct tls *tls) {
-    return tls->ready;
-}
+bool tls_ready(const struct tls *tls) { return tls->ready; }
 
 enum net_err tls_input(struct tls *tls, const void *p, size_t n) {
     size_t done;

@@ -61,9 +61,8 @@ static const struct config_row config_rows[] = {
      NULL, "Time from connecting to being logged in."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
-    {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout),
-     100, HOUR, NULL,
-     "Time for each step with the server: header, features, TLS."},
+    {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,
+     HOUR, NULL, "Time for each step with the server: header, features, TLS."},
     {"stall_timeout", ROW_DURATION, "60s", true, AT(stall_timeout), 100, HOUR,
      NULL, "Time in which a full write queue has to move at all."},
     {"close_timeout", ROW_DURATION, "5s", true, AT(close_timeout), 100, HOUR,
@@ -71,8 +70,7 @@ static const struct config_row config_rows[] = {
     {"drain_timeout", ROW_DURATION, "10s", true, AT(drain_timeout), 100, HOUR,
      NULL, "Time for clients to leave after SIGTERM."},
     {"write_queue", ROW_BYTES, "256k", true, AT(write_queue), 4096, 16777216,
-     NULL,
-     "Bytes waiting for one side at which the other is no longer read."},
+     NULL, "Bytes waiting for one side at which the other is no longer read."},
     {"stanza_bytes", ROW_BYTES, "1M", true, AT(limits.stanza_bytes), 1024,
      67108864, NULL, "XML bytes of one stanza."},
     {"frame_bytes", ROW_BYTES, "1M", true, AT(limits.frame_bytes), 1024,
@@ -83,8 +81,8 @@ static const struct config_row config_rows[] = {
      NULL, "Attributes of one element."},
     {"depth", ROW_NUMBER, "64", true, AT(limits.depth), 4, 256, NULL,
      "Depth of nesting of one stanza."},
-    {"text_bytes", ROW_BYTES, "1M", true, AT(limits.text_bytes), 1024,
-     67108864, NULL, "Bytes of one attribute value or run of text."},
+    {"text_bytes", ROW_BYTES, "1M", true, AT(limits.text_bytes), 1024, 67108864,
+     NULL, "Bytes of one attribute value or run of text."},
     {"name_bytes", ROW_BYTES, "1024", true, AT(limits.name_bytes), 64, 65536,
      NULL, "Bytes of one name or namespace name."},
 };
@@ -105,7 +103,8 @@ static const struct config_row domain_rows[] = {
 #define N_ROWS (sizeof(config_rows) / sizeof(config_rows[0]))
 #define N_DOMAIN_ROWS (sizeof(domain_rows) / sizeof(domain_rows[0]))
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------
+ */
 
 static void domain_free(struct config_domain *domain) {
     net_tls_rele(domain->tls);
@@ -115,9 +114,7 @@ static void domain_free(struct config_domain *domain) {
     free(domain);
 }
 
-void config_hold(struct config *config) {
-    atomic_fetch_add(&config->refs, 1);
-}
+void config_hold(struct config *config) { atomic_fetch_add(&config->refs, 1); }
 
 void config_rele(struct config *config) {
     struct config_domain *next;
@@ -143,7 +140,8 @@ const struct config_domain *config_find(const struct config *config,
     return d;
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------
+ */
 
 struct parser {
     struct config *config;
@@ -170,9 +168,9 @@ static bool scale(enum row_type type, const char *unit, uint64_t *by) {
         const char *unit;
         uint64_t by;
     } units[] = {
-        {ROW_NUMBER, "", 1},      {ROW_BYTES, "", 1},
-        {ROW_BYTES, "k", 1024},   {ROW_BYTES, "M", 1048576},
-        {ROW_DURATION, "ms", 1},  {ROW_DURATION, "s", 1000},
+        {ROW_NUMBER, "", 1},         {ROW_BYTES, "", 1},
+        {ROW_BYTES, "k", 1024},      {ROW_BYTES, "M", 1048576},
+        {ROW_DURATION, "ms", 1},     {ROW_DURATION, "s", 1000},
         {ROW_DURATION, "m", MINUTE},
     };
 
@@ -185,8 +183,8 @@ static bool scale(enum row_type type, const char *unit, uint64_t *by) {
 }
 
 /* NULL, or what is wrong with the value. */
-static const char *parse_number(const struct config_row *row,
-                                const char *value, uint32_t *out) {
+static const char *parse_number(const struct config_row *row, const char *value,
+                                uint32_t *out) {
     uint64_t v, by;
     char *end;
 
@@ -207,8 +205,8 @@ static const char *parse_number(const struct config_row *row,
     return NULL;
 }
 
-static const char *parse_choice(const struct config_row *row,
-                                const char *value, uint32_t *out) {
+static const char *parse_choice(const struct config_row *row, const char *value,
+                                uint32_t *out) {
     for (uint32_t i = 0; row->choices[i]; i++)
         if (strcmp(row->choices[i], value) == 0) {
             *out = i;
@@ -273,7 +271,8 @@ static bool set_defaults(const struct config_row *rows, size_t n, void *base) {
     return true;
 }
 
-/* ---- the file -------------------------------------------------------------- */
+/* ---- the file --------------------------------------------------------------
+ */
 
 static bool add_domain(struct parser *p, const char *name) {
     struct config_domain *d, **last = &p->config->domains;
@@ -362,9 +361,9 @@ static int set_option(void *arg, const char *section, const char *name,
         if (rows[i].type != ROW_LISTEN && p->seen & (uint64_t)1 << i)
             return complain(p, "option given twice", name);
         p->seen |= (uint64_t)1 << i;
-        wrong = set_row(&rows[i],
-                        p->in_main ? (void *)p->config : (void *)p->domain,
-                        value);
+        wrong =
+            set_row(&rows[i],
+                    p->in_main ? (void *)p->config : (void *)p->domain, value);
         snprintf(what, sizeof(what), "%s: %s", name, wrong ? wrong : "");
         return wrong ? complain(p, what, value) : 1;
     }
@@ -424,7 +423,8 @@ struct config *config_load(const char *path, FILE *complaints) {
     return p.config;
 }
 
-/* ---- reload and help --------------------------------------------------------- */
+/* ---- reload and help
+ * --------------------------------------------------------- */
 
 static bool same_string(const char *a, const char *b) {
     return a == b || (a && b && strcmp(a, b) == 0);

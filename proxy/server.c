@@ -9,15 +9,15 @@
 #include "bridge/log.h"
 #include "proxy/session.h"
 
-/* ---- the list ----------------------------------------------------------------- */
+/* ---- the list
+ * ----------------------------------------------------------------- */
 
 /* With server.lock. */
 static bool room(const struct server *server, const char *peer) {
     const struct session *s = server->sessions;
     uint32_t same = 0;
 
-    if (server->draining ||
-        server->n_listed >= server->config->max_connections)
+    if (server->draining || server->n_listed >= server->config->max_connections)
         return false;
     for (; s; s = s->next)
         same += strcmp(s->peer, peer) == 0;
@@ -66,7 +66,8 @@ void server_forget(struct server *server) {
     pthread_mutex_unlock(&server->lock);
 }
 
-/* ---- life ----------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------- */
 
 static enum net_err listen_all(struct server *server, char *text) {
     for (size_t i = 0; i < server->config->n_listen; i++) {

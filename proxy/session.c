@@ -11,7 +11,8 @@
 
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
-/* ---- state ------------------------------------------------------------------ */
+/* ---- state ------------------------------------------------------------------
+ */
 
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
@@ -66,7 +67,8 @@ bool session_move(struct session *s, enum event event) {
     return false;
 }
 
-/* ---- ends -------------------------------------------------------------------- */
+/* ---- ends
+ * -------------------------------------------------------------------- */
 
 /* Closes both legs. After this the session only waits to be freed. */
 static void end(struct session *s, enum net_close front, enum net_close back) {
@@ -116,8 +118,7 @@ static void footer(struct session *s) {
     s->footed = true;
 }
 
-void session_fail(struct session *s, const char *condition,
-                  const char *text) {
+void session_fail(struct session *s, const char *condition, const char *text) {
     if (s->state == STATE_OVER)
         return;
     log_event(LOG_WARN, s->id, "failed", "condition", condition, "text", text,
@@ -162,7 +163,8 @@ void session_drain(struct session *s) {
         session_fail(s, "system-shutdown", NULL);
 }
 
-/* ---- flow -------------------------------------------------------------------- */
+/* ---- flow
+ * -------------------------------------------------------------------- */
 
 /* Whether the client's next frame can be used now. */
 static bool front_wanted(const struct session *s) {
@@ -185,8 +187,8 @@ static size_t watched(const struct net_conn *conn) {
 /* A queue that is full has to move, or the session ends: with nothing read
  * from a side, its death would go unnoticed. */
 static void watch(struct session *s) {
-    bool full = watched(s->front.conn) != SIZE_MAX ||
-                watched(s->back.conn) != SIZE_MAX;
+    bool full =
+        watched(s->front.conn) != SIZE_MAX || watched(s->back.conn) != SIZE_MAX;
 
     if (patience(s) || full == s->watching)
         return;
@@ -236,7 +238,8 @@ void session_go_on(struct session *s) {
         net_conn_flush(s->back.conn);
 }
 
-/* ---- frames from the client ---------------------------------------------------- */
+/* ---- frames from the client
+ * ---------------------------------------------------- */
 
 /* Reads what domain the header asks for; false if the session failed. */
 static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
@@ -273,10 +276,9 @@ static void front_open(struct session *s, const uint8_t *frame, size_t n) {
         return;
     }
     if (first) {
-        log_event(LOG_INFO, s->id, "opened", "domain", s->domain->name,
-                  "framing",
-                  s->front.framer.framing == NET_FRAMING_SP ? "sp" : "native",
-                  NULL);
+        log_event(
+            LOG_INFO, s->id, "opened", "domain", s->domain->name, "framing",
+            s->front.framer.framing == NET_FRAMING_SP ? "sp" : "native", NULL);
         upstream_dial(s);
     } else {
         upstream_header(s);
@@ -363,7 +365,8 @@ static void front_frame(struct session *s, const uint8_t *frame, size_t n) {
     }
 }
 
-/* ---- events of the front --------------------------------------------------------- */
+/* ---- events of the front
+ * --------------------------------------------------------- */
 
 static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct session *s = arg;
@@ -384,9 +387,7 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
     session_go_on(s);
 }
 
-static void front_drained(void *arg) {
-    session_go_on(arg);
-}
+static void front_drained(void *arg) { session_go_on(arg); }
 
 static void front_secured(void *arg) {
     (void)arg; /* clients have no TLS of ours yet */
@@ -404,7 +405,8 @@ static void front_closed(void *arg, enum net_err why, const char *text) {
 static const struct net_conn_ops front_ops = {front_data, front_drained,
                                               front_secured, front_closed};
 
-/* ---- deadlines -------------------------------------------------------------------- */
+/* ---- deadlines
+ * -------------------------------------------------------------------- */
 
 static void login_late(void *arg) {
     session_fail(arg, "connection-timeout",
@@ -435,7 +437,8 @@ static void step_late(void *arg) {
     }
 }
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------- */
 
 static void session_fini(struct net_owner *owner) {
     struct session *s = (struct session *)owner;

@@ -26,16 +26,16 @@ struct session {
     struct frame_leg front;
     struct xml_leg back;
     struct net_dial *dial;
-    struct net_timer *login; /* until logged in */
-    struct net_timer *step;  /* for the state, or for a full queue */
+    struct net_timer *login;            /* until logged in */
+    struct net_timer *step;             /* for the state, or for a full queue */
     const struct config_domain *domain; /* of config */
-    char asked[256];         /* the domain that the client named */
-    struct terse_buf open;   /* the client's header, for after TLS */
-    struct terse_buf held;   /* the server's, until the client may see it */
-    uint64_t login_bytes;    /* from the client, before login */
-    bool footed;             /* the server has had our footer */
-    bool server_error;       /* a stream error of the server passed */
-    bool watching;           /* step watches a full queue: */
+    char asked[256];                    /* the domain that the client named */
+    struct terse_buf open;              /* the client's header, for after TLS */
+    struct terse_buf held; /* the server's, until the client may see it */
+    uint64_t login_bytes;  /* from the client, before login */
+    bool footed;           /* the server has had our footer */
+    bool server_error;     /* a stream error of the server passed */
+    bool watching;         /* step watches a full queue: */
     size_t watch_front, watch_back; /* what was in them then */
     uint64_t frames_in, frames_out;
 };
@@ -45,7 +45,8 @@ void session_accept(void *server, struct nng_stream *stream);
 /* Ends it with <system-shutdown/>. With its lock. */
 void session_drain(struct session *s);
 
-/* ---- between session.c and upstream.c; with the lock ------------------------ */
+/* ---- between session.c and upstream.c; with the lock ------------------------
+ */
 
 /* The one way to change state: moves, traces, counts. False (and the session
  * ended with a stream error) if the event is out of place. */

@@ -16,7 +16,8 @@
 static enum terse_err back_event(void *arg, enum terse_event event,
                                  struct terse_node *node);
 
-/* ---- to the client ---------------------------------------------------------- */
+/* ---- to the client ----------------------------------------------------------
+ */
 
 /* Passes one event on as a frame. TERSE_OK, or the session has failed. */
 static enum terse_err pass(struct session *s, enum terse_event event,
@@ -42,8 +43,7 @@ static bool pass_held(struct session *s) {
     enum net_err err = NET_OK;
 
     if (s->held.len) {
-        err = frame_leg_write(&s->front, terse_buf_data(&s->held),
-                              s->held.len);
+        err = frame_leg_write(&s->front, terse_buf_data(&s->held), s->held.len);
         s->front.opened = true;
         terse_buf_fini(&s->held);
     }
@@ -52,7 +52,8 @@ static bool pass_held(struct session *s) {
     return !err;
 }
 
-/* ---- features ----------------------------------------------------------------- */
+/* ---- features
+ * ----------------------------------------------------------------- */
 
 /* SASL mechanisms bound to the TLS channel, which ends here. */
 static void strip_plus(struct terse_node *parent) {
@@ -94,7 +95,8 @@ static bool offers_tls(const struct terse_node *features) {
     return child != NULL;
 }
 
-/* ---- the first stream ------------------------------------------------------------ */
+/* ---- the first stream
+ * ------------------------------------------------------------ */
 
 /* Features in clear: whether to go on with TLS. */
 static enum terse_err probe_features(struct session *s,
@@ -151,7 +153,8 @@ static enum terse_err probe_element(struct session *s,
     return TERSE_ESTREAM;
 }
 
-/* ---- events of the XML reader ----------------------------------------------------- */
+/* ---- events of the XML reader
+ * ----------------------------------------------------- */
 
 static enum terse_err back_open(struct session *s,
                                 const struct terse_node *node) {
@@ -168,8 +171,7 @@ static enum terse_err back_open(struct session *s,
     return error.code;
 }
 
-static enum terse_err back_element(struct session *s,
-                                   struct terse_node *node) {
+static enum terse_err back_element(struct session *s, struct terse_node *node) {
     enum event event = EVENT_SERVER_ELEMENT;
     enum terse_err err;
 
@@ -212,7 +214,8 @@ static enum terse_err back_event(void *arg, enum terse_event event,
     }
 }
 
-/* ---- events of the connection -------------------------------------------------------- */
+/* ---- events of the connection
+ * -------------------------------------------------------- */
 
 static void back_data(void *arg, const uint8_t *p, size_t n) {
     struct session *s = arg;
@@ -228,16 +231,15 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
         if (err == TERSE_ELIMIT)
             session_fail(s, terse_err_condition(err), text);
         else
-            session_fail(s, err == TERSE_ENOMEM ? "resource-constraint"
-                                                : "remote-connection-failed",
+            session_fail(s,
+                         err == TERSE_ENOMEM ? "resource-constraint"
+                                             : "remote-connection-failed",
                          text);
     }
     session_go_on(s);
 }
 
-static void back_drained(void *arg) {
-    session_go_on(arg);
-}
+static void back_drained(void *arg) { session_go_on(arg); }
 
 static void back_secured(void *arg) {
     struct session *s = arg;
@@ -280,7 +282,8 @@ static void back_closed(void *arg, enum net_err why, const char *text) {
 static const struct net_conn_ops back_ops = {back_data, back_drained,
                                              back_secured, back_closed};
 
-/* ---- dialling ----------------------------------------------------------------------- */
+/* ---- dialling
+ * ----------------------------------------------------------------------- */
 
 /* The header of the first stream, and of the only one if the server has no
  * STARTTLS. It does not tell who the client is. */
@@ -295,8 +298,7 @@ static void own_header(struct session *s) {
 void upstream_header(struct session *s) {
     struct terse_error error = {0};
 
-    if (xml_leg_decode(&s->back, terse_buf_data(&s->open), s->open.len,
-                       &error))
+    if (xml_leg_decode(&s->back, terse_buf_data(&s->open), s->open.len, &error))
         session_fail_error(s, &error, "client");
     else
         s->back.opened = true;

@@ -67,8 +67,8 @@ static int set_up(void **state) {
     w->agent.close_ms = 2000;
     w->agent.stall_ms = 5000;
     assert_int_equal(terse_schema_new(&w->agent.schema), TERSE_OK);
-    w->agent.bridge = (struct bridge){w->agent.schema, &terse_limits_default,
-                                      64 * 1024};
+    w->agent.bridge =
+        (struct bridge){w->agent.schema, &terse_limits_default, 64 * 1024};
     assert_int_equal(net_resolver_new(&w->agent.resolver, NULL), NET_OK);
     assert_int_equal(net_listener_new(&w->agent.listener, "127.0.0.1:0",
                                       agent_accept, &w->agent),
@@ -100,18 +100,18 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* ---- the XML client ---------------------------------------------------------------- */
+/* ---- the XML client
+ * ---------------------------------------------------------------- */
 
 static void dial_client(struct world *w) {
-    struct sockaddr_in sa = {
-        .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-        .sin_port = htons(net_listener_port(w->agent.listener))};
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port =
+                                 htons(net_listener_port(w->agent.listener))};
 
     w->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     set_timeout(w->client);
-    assert_int_equal(connect(w->client, (struct sockaddr *)&sa, sizeof(sa)),
-                     0);
+    assert_int_equal(connect(w->client, (struct sockaddr *)&sa, sizeof(sa)), 0);
 }
 
 static void send_all(int fd, const void *p, size_t n, size_t piece) {
@@ -150,7 +150,9 @@ static void client_hears(struct world *w, const char *text) {
     }
 }
 
-/* ---- tersed ---------------------------------------------------------------------------- */
+/* ---- tersed
+ * ----------------------------------------------------------------------------
+ */
 
 struct encoder {
     struct world *w;
@@ -221,8 +223,8 @@ static const char *proxy_hears(struct world *w) {
     assert_int_equal(terse_frame_info(w->agent.schema, frame, n, &info),
                      TERSE_OK);
     terse_buf_init(&out, 1 << 24);
-    assert_int_equal(terse_decode(w->agent.schema, &terse_limits_default,
-                                  frame, n, TERSE_STANDALONE, &out, NULL),
+    assert_int_equal(terse_decode(w->agent.schema, &terse_limits_default, frame,
+                                  n, TERSE_STANDALONE, &out, NULL),
                      TERSE_OK);
     free(frame);
     w->xml = info.kind == TERSE_CLOSE
@@ -250,7 +252,9 @@ static void open_stream(struct world *w) {
     client_hears(w, "<stream:features");
 }
 
-/* ---- tests -------------------------------------------------------------------------------- */
+/* ---- tests
+ * --------------------------------------------------------------------------------
+ */
 
 static void test_agent_login_passes_and_restarts(void **state) {
     struct world *w = *state;
@@ -346,7 +350,8 @@ static void test_agent_bad_frame_named_and_closed(void **state) {
 }
 
 static void test_agent_one_byte_at_a_time_passes(void **state) {
-    static const char xml[] = "<message><body>\xe6\x97\xa5 &amp;</body></message>";
+    static const char xml[] =
+        "<message><body>\xe6\x97\xa5 &amp;</body></message>";
     struct world *w = *state;
 
     open_stream(w);
@@ -384,9 +389,8 @@ static void test_agent_table_ends_everywhere(void **state) {
         enum agent_state next = AGENT_STATES;
 
         assert_non_null(agent_state_names[s]);
-        assert_int_equal(
-            agent_next((enum agent_state)s, AGENT_END, &next),
-            s != AGENT_OVER);
+        assert_int_equal(agent_next((enum agent_state)s, AGENT_END, &next),
+                         s != AGENT_OVER);
         assert_int_equal(
             agent_next((enum agent_state)s, AGENT_FROM_PROXY, &next),
             s == AGENT_PASSING || s == AGENT_LEAVING);

@@ -19,7 +19,8 @@
 
 #include "net/net.h"
 
-/* ---- an owner that notes what happens -------------------------------------------- */
+/* ---- an owner that notes what happens
+ * -------------------------------------------- */
 
 struct note {
     struct net_owner owner; /* first */
@@ -77,9 +78,7 @@ static void on_drained(void *arg) {
     pthread_cond_signal(&note->news);
 }
 
-static void on_secured(void *arg) {
-    (void)arg;
-}
+static void on_secured(void *arg) { (void)arg; }
 
 static void on_closed(void *arg, enum net_err why, const char *text) {
     struct note *note = arg;
@@ -106,8 +105,7 @@ static const struct net_conn_ops ops = {on_data, on_drained, on_secured,
     } while (0)
 
 static void nap(unsigned ms) {
-    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000},
-              NULL);
+    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
 static void await_gone(atomic_bool *gone) {
@@ -176,7 +174,8 @@ static size_t read_all(int fd, size_t n) {
 static const struct net_marks small_marks = {1000, 5000, 9000};
 static struct net_resolver *resolver;
 
-/* ---- the write queue ----------------------------------------------------------------- */
+/* ---- the write queue
+ * ----------------------------------------------------------------- */
 
 static void test_conn_marks_fill_refuse_and_drain(void **state) {
     static char chunk[4096];
@@ -232,7 +231,9 @@ static void test_conn_order_kept_over_many_flushes(void **state) {
     close(peer);
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------
+ */
 
 static void test_conn_paused_delivers_nothing_until_resumed(void **state) {
     atomic_bool gone;
@@ -271,7 +272,9 @@ static void test_conn_paused_delivers_nothing_until_resumed(void **state) {
     await_gone(&gone);
 }
 
-/* ---- closing ------------------------------------------------------------------------------ */
+/* ---- closing
+ * ------------------------------------------------------------------------------
+ */
 
 static void test_conn_linger_waits_for_peer(void **state) {
     atomic_bool gone;
@@ -343,7 +346,9 @@ static void test_conn_close_races_with_traffic(void **state) {
     }
 }
 
-/* ---- timers ------------------------------------------------------------------------------- */
+/* ---- timers
+ * -------------------------------------------------------------------------------
+ */
 
 static void on_tick(void *arg) {
     struct note *note = arg;
@@ -379,7 +384,9 @@ static void test_timer_runs_out_moves_and_stops(void **state) {
     await_gone(&gone);
 }
 
-/* ---- dialling --------------------------------------------------------------------------------- */
+/* ---- dialling
+ * ---------------------------------------------------------------------------------
+ */
 
 struct name_server {
     pthread_t thread;
@@ -390,10 +397,24 @@ struct name_server {
 
 static size_t put_srv(uint8_t *p, uint16_t priority, uint16_t port) {
     static const uint8_t target[] = "\x09localhost";
-    uint8_t rr[] = {0xc0, 12, 0, 33, 0,    1,
-                    0,    0,  0, 60, 0,    6 + 11,
-                    0,    (uint8_t)priority, 0, 0,
-                    (uint8_t)(port >> 8),    (uint8_t)port};
+    uint8_t rr[] = {0xc0,
+                    12,
+                    0,
+                    33,
+                    0,
+                    1,
+                    0,
+                    0,
+                    0,
+                    60,
+                    0,
+                    6 + 11,
+                    0,
+                    (uint8_t)priority,
+                    0,
+                    0,
+                    (uint8_t)(port >> 8),
+                    (uint8_t)port};
 
     memcpy(p, rr, sizeof(rr));
     memcpy(p + sizeof(rr), target, 11);

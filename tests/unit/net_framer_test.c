@@ -13,7 +13,8 @@
 enum { MAX = 1000, FRAMES = 5 };
 static const size_t sizes[FRAMES] = {1, 127, 128, 999, 1000};
 
-/* What the dialling side sends for frames of these sizes; returns its length. */
+/* What the dialling side sends for frames of these sizes; returns its length.
+ */
 static size_t make_stream(enum net_framing framing, uint8_t *out) {
     struct net_framer f;
     size_t n, at = 0;
@@ -124,20 +125,20 @@ static void test_framer_hostile_bytes_refused(void **state) {
         size_t n;
         enum net_err err;
     } rows[] = {
-        {"<", 1, NET_EFRAMING},    /* XML: refused at the first byte */
-        {"GET", 3, NET_EFRAMING},  /* HTTP */
+        {"<", 1, NET_EFRAMING},   /* XML: refused at the first byte */
+        {"GET", 3, NET_EFRAMING}, /* HTTP */
         {"\x16\x03", 2, NET_EFRAMING},
         {"TRS2", 4, NET_EFRAMING}, /* another version */
         {"TRS1", 4, NET_OK},
         {"\0SP\0\0\x11\0\0", 8, NET_EFRAMING}, /* pair1 */
         {"\0SP\1", 4, NET_EFRAMING},
         {"\0SP\0\0\x10\0\1", 8, NET_EFRAMING},
-        {"TRS1\xe8\x07", 6, NET_OK},                  /* 1000, no body yet */
-        {"TRS1\xe9\x07", 6, NET_ELIMIT},              /* 1001 */
-        {"TRS1\x80\x00", 6, NET_EFRAMING},            /* overlong 0 */
-        {"TRS1\x81\x80\x00", 7, NET_EFRAMING},        /* overlong 1 */
-        {"TRS1\xff\xff\xff\xff\x0f", 9, NET_ELIMIT},  /* 2^32 - 1 */
-        {"TRS1\xff\xff\xff\xff\x7f", 9, NET_ELIMIT},  /* 2^35 - 1 */
+        {"TRS1\xe8\x07", 6, NET_OK},                   /* 1000, no body yet */
+        {"TRS1\xe9\x07", 6, NET_ELIMIT},               /* 1001 */
+        {"TRS1\x80\x00", 6, NET_EFRAMING},             /* overlong 0 */
+        {"TRS1\x81\x80\x00", 7, NET_EFRAMING},         /* overlong 1 */
+        {"TRS1\xff\xff\xff\xff\x0f", 9, NET_ELIMIT},   /* 2^32 - 1 */
+        {"TRS1\xff\xff\xff\xff\x7f", 9, NET_ELIMIT},   /* 2^35 - 1 */
         {"TRS1\x80\x80\x80\x80\x80", 9, NET_EFRAMING}, /* sixth byte */
         {"\0SP\0\0\x10\0\0\0\0\0\0\0\0\x03\xe8", 16, NET_OK},
         {"\0SP\0\0\x10\0\0\0\0\0\0\0\0\x03\xe9", 16, NET_ELIMIT},
@@ -178,8 +179,7 @@ static void test_framer_hello_says_who_speaks_first(void **state) {
     assert_int_equal(net_framer_feed(&f, "SP\0\0\x10\0\0", 7), NET_OK);
     assert_int_equal(take_all(&f, 0), 0);
     assert_true(f.started);
-    assert_memory_equal(net_framer_hello(&f, false, &n), "\0SP\0\0\x10\0\0",
-                        8);
+    assert_memory_equal(net_framer_hello(&f, false, &n), "\0SP\0\0\x10\0\0", 8);
     assert_int_equal(n, 8);
     net_framer_fini(&f);
 }

@@ -79,11 +79,11 @@ static void test_config_values_units_and_sections_read(void **state) {
     assert_string_equal(c->domains->name, "im.example.net");
     assert_string_equal(config_find(c, "im.EXAMPLE.net")->server,
                         "127.0.0.1:5299");
-    assert_int_equal(
-        config_find(c, "a-rather-long-name-for-a-domain.of-somebody."
-                       "example.org")
-            ->starttls,
-        STARTTLS_OPTIONAL);
+    assert_int_equal(config_find(c,
+                                 "a-rather-long-name-for-a-domain.of-somebody."
+                                 "example.org")
+                         ->starttls,
+                     STARTTLS_OPTIONAL);
     assert_null(config_find(c, "example.net"));
     config_rele(c);
 }
@@ -150,8 +150,8 @@ static void test_config_missing_file_named(void **state) {
     (void)state;
     assert_null(config_load("/nonexistent/tersed.conf", out));
     fclose(out);
-    assert_string_equal(raw,
-                        "/nonexistent/tersed.conf: No such file or directory\n");
+    assert_string_equal(
+        raw, "/nonexistent/tersed.conf: No such file or directory\n");
     free(raw);
 }
 

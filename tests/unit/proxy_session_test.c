@@ -53,7 +53,8 @@
 #define PROCEED "<proceed xmlns='" TLS_NS "'/>"
 #define SUCCESS "<success xmlns='" SASL_NS "'/>"
 
-/* ---- the world of one test ----------------------------------------------------- */
+/* ---- the world of one test
+ * ----------------------------------------------------- */
 
 struct world {
     struct server *server;
@@ -210,7 +211,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* ---- the client ------------------------------------------------------------------ */
+/* ---- the client
+ * ------------------------------------------------------------------ */
 
 static void dial_client(struct world *w) {
     struct sockaddr_in sa = {
@@ -220,8 +222,7 @@ static void dial_client(struct world *w) {
 
     w->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     set_timeout(w->client);
-    assert_int_equal(
-        connect(w->client, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(connect(w->client, (struct sockaddr *)&sa, sizeof(sa)), 0);
 }
 
 static void send_bytes(int fd, const void *p, size_t n) {
@@ -317,8 +318,7 @@ static bool read_length(struct world *w, size_t *n) {
     *n = b[0] & 0x7f;
     if (w->sp) {
         receive_bytes(w->client, b + 1, 7);
-        *n = (size_t)b[4] << 24 | (size_t)b[5] << 16 | (size_t)b[6] << 8 |
-             b[7];
+        *n = (size_t)b[4] << 24 | (size_t)b[5] << 16 | (size_t)b[6] << 8 | b[7];
         return true;
     }
     for (unsigned shift = 7; b[0] & 0x80; shift += 7) {
@@ -373,7 +373,8 @@ static void expect_error(struct world *w, bool open, const char *condition) {
     expect(w, "(end)");
 }
 
-/* ---- the XMPP server ------------------------------------------------------------ */
+/* ---- the XMPP server
+ * ------------------------------------------------------------ */
 
 static void server_accepts(struct world *w) {
     w->back = accept(w->listening, NULL, NULL);
@@ -480,7 +481,8 @@ static void open_to_starttls(struct world *w) {
     server_hears(w, "<starttls xmlns='" TLS_NS "'/>");
 }
 
-/* ---- errors before anything passes ------------------------------------------------ */
+/* ---- errors before anything passes
+ * ------------------------------------------------ */
 
 static void test_session_unknown_domain_is_host_unknown(void **state) {
     struct world *w = *state;
@@ -580,7 +582,8 @@ static void test_session_no_login_in_time_refused(void **state) {
     server_hears(w, "</stream:stream>");
 }
 
-/* ---- TLS towards the server --------------------------------------------------------- */
+/* ---- TLS towards the server
+ * --------------------------------------------------------- */
 
 static void test_session_starttls_shows_client_one_header(void **state) {
     struct world *w = *state;
@@ -697,7 +700,9 @@ static void test_session_server_error_before_tls_passed_on(void **state) {
     expect_error(w, false, "b.example");
 }
 
-/* ---- ends ---------------------------------------------------------------------------- */
+/* ---- ends
+ * ----------------------------------------------------------------------------
+ */
 
 static void test_session_server_closing_mid_stanza_is_remote(void **state) {
     struct world *w = *state;
@@ -788,7 +793,8 @@ static void test_session_drain_tells_both_sides(void **state) {
     assert_ptr_equal(drained, w);
 }
 
-/* ---- what passes ----------------------------------------------------------------------- */
+/* ---- what passes
+ * ----------------------------------------------------------------------- */
 
 static void test_session_starttls_of_client_refused(void **state) {
     struct world *w = *state;
@@ -846,8 +852,8 @@ static void test_session_sp_framing_passes(void **state) {
 }
 
 static void test_session_one_byte_at_a_time_passes(void **state) {
-    static const char xml[] = ANSWER FEATURES
-        "<message><body>h\xc3\xa9llo &amp; co</body></message>";
+    static const char xml[] =
+        ANSWER FEATURES "<message><body>h\xc3\xa9llo &amp; co</body></message>";
     struct world *w = *state;
     struct terse_buf buf;
 
@@ -873,8 +879,8 @@ static void test_session_thousand_stanzas_in_one_write_pass(void **state) {
     open_plain(w, "");
     log_in(w);
     for (int i = 0; i < 1000; i++) {
-        snprintf(one, sizeof(one), "<message id='m%d'><body>%d</body></message>",
-                 i, i);
+        snprintf(one, sizeof(one),
+                 "<message id='m%d'><body>%d</body></message>", i, i);
         strcat(xml, one);
     }
     client_says(w, true, xml);

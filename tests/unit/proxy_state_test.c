@@ -24,9 +24,9 @@ static void test_state_login_with_tls_reaches_up(void **state) {
     };
 
     (void)state;
-    assert_int_equal(walk(STATE_GREETING, events,
-                          sizeof(events) / sizeof(events[0])),
-                     STATE_UP);
+    assert_int_equal(
+        walk(STATE_GREETING, events, sizeof(events) / sizeof(events[0])),
+        STATE_UP);
 }
 
 static void test_state_close_from_client_waits_for_server(void **state) {
@@ -45,11 +45,10 @@ static void test_state_elements_pass_only_when_bridged(void **state) {
         enum state next = STATE_COUNT;
         bool bridged = s == STATE_LOGIN || s == STATE_UP;
 
-        assert_int_equal(
-            state_next((enum state)s, EVENT_CLIENT_ELEMENT, &next), bridged);
-        assert_int_equal(
-            state_next((enum state)s, EVENT_SERVER_ELEMENT, &next),
-            bridged || s == STATE_LEAVING);
+        assert_int_equal(state_next((enum state)s, EVENT_CLIENT_ELEMENT, &next),
+                         bridged);
+        assert_int_equal(state_next((enum state)s, EVENT_SERVER_ELEMENT, &next),
+                         bridged || s == STATE_LEAVING);
     }
 }
 
