@@ -19,7 +19,7 @@ from servers import DOMAIN
 
 logging.getLogger('slixmpp').setLevel(logging.CRITICAL)
 os.environ.setdefault('E2E_DRIVERS', os.path.join(servers.BUILD, 'bin'))
-DEADLINE = 60
+DEADLINE = 90
 _names = itertools.count(1)
 
 # How a client reaches the server. The direct ways are the control: what holds

@@ -27,7 +27,7 @@ ROSTER = '{jabber:iq:roster}'
 MUC = 'http://jabber.org/protocol/muc'
 LANG = '{http://www.w3.org/XML/1998/namespace}lang'
 FOOTER = 'footer'  # stands in an inbox where a stream has ended
-TIMEOUT = 15
+TIMEOUT = 30
 
 _ids = itertools.count(1)
 

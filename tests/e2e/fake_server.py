@@ -174,6 +174,7 @@ class Relay:
     def __init__(self, target, up=True, down=True):
         self.target, self.up, self.down = target, up, down
         self.carried = 0
+        self.logs = []  # of each connection: what went up, what came down
         self.tasks = []
 
     async def start(self, port=0):
@@ -185,13 +186,17 @@ class Relay:
     async def accepted(self, reader, writer):
         self.tasks.append(asyncio.current_task())
         there = await asyncio.open_connection('127.0.0.1', self.target)
-        await asyncio.gather(self.carry(reader, there[1], self.up),
-                             self.carry(there[0], writer, self.down),
-                             return_exceptions=True)
+        up, down = bytearray(), bytearray()
+        self.logs.append((up, down))
+        await asyncio.gather(
+            self.carry(reader, there[1], self.up, up),
+            self.carry(there[0], writer, self.down, down),
+            return_exceptions=True)
 
-    async def carry(self, reader, writer, dribble):
+    async def carry(self, reader, writer, dribble, log):
         try:
             while data := await reader.read(4096):
+                log += data
                 step = 1 if dribble else len(data)
                 for i in range(0, len(data), step):
                     writer.write(data[i:i + step])
