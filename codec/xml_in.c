@@ -248,37 +248,40 @@ static void emit(struct terse_reader *r, enum terse_event event,
         stop_here(r);
 }
 
+/* Appends a string to the header that is kept. */
+static bool keep(struct terse_reader *r, const void *s) {
+    enum terse_err err = terse_buf_append(&r->header, s, strlen(s));
+    if (err == TERSE_ELIMIT)
+        fail_limit(r, "bytes of declarations in the stream header", HEADER_MAX);
+    else if (err != TERSE_OK)
+        fail(r, err, "out of memory for the stream header");
+    return err == TERSE_OK;
+}
+
 /* Keeps a declaration of the header, so that a new parser can be given it. */
 static bool keep_declaration(struct terse_reader *r, const xmlChar *prefix,
                              const xmlChar *uri) {
-    struct terse_buf *h = &r->header;
     xmlChar *quoted = xmlEncodeSpecialChars(NULL, uri ? uri : BAD_CAST "");
-    bool ok = quoted != NULL;
-    const char *parts[] = {
-        " xmlns", prefix ? ":" : "",    prefix ? (const char *)prefix : "",
-        "=\"",    (const char *)quoted, "\""};
-    for (size_t i = 0; ok && i < sizeof(parts) / sizeof(parts[0]); i++)
-        ok = terse_buf_append(h, parts[i], strlen(parts[i])) == TERSE_OK;
-    xmlFree(quoted);
+    if (!quoted)
+        fail(r, TERSE_ENOMEM, "out of memory for the stream header");
+    bool ok = quoted && keep(r, " xmlns") && keep(r, prefix ? ":" : "") &&
+              keep(r, prefix ? (const char *)prefix : "") && keep(r, "=\"") &&
+              keep(r, quoted) && keep(r, "\"");
+    if (quoted)
+        xmlFree(quoted);
     return ok;
 }
 
 static bool keep_header(struct terse_reader *r, const xmlChar *prefix, int n_ns,
                         const xmlChar **ns) {
-    struct terse_buf *h = &r->header;
-    terse_buf_reset(h);
-    bool ok = terse_buf_append(h, "<", 1) == TERSE_OK;
-    if (prefix && ok)
-        ok = terse_buf_append(h, prefix, strlen((const char *)prefix)) ==
-                 TERSE_OK &&
-             terse_buf_append(h, ":", 1) == TERSE_OK;
-    ok = ok && terse_buf_append(h, "stream", 6) == TERSE_OK;
+    terse_buf_reset(&r->header);
+    bool ok = keep(r, "<");
+    if (prefix)
+        ok = ok && keep(r, prefix) && keep(r, ":");
+    ok = ok && keep(r, "stream");
     for (int i = 0; ok && i < n_ns; i++)
         ok = keep_declaration(r, ns[2 * i], ns[2 * i + 1]);
-    ok = ok && terse_buf_append(h, ">", 1) == TERSE_OK;
-    if (!ok)
-        fail_limit(r, "bytes of declarations in the stream header", HEADER_MAX);
-    return ok;
+    return ok && keep(r, ">");
 }
 
 static void start_stream(struct terse_reader *r, const xmlChar *name,
