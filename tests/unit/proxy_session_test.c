@@ -965,6 +965,98 @@ static void test_session_client_not_reading_stops_server(void **state) {
     assert_true(most < before + 4 * 1024 * 1024);
 }
 
+enum { FLOOD = 2000, FLOOD_SIZE = 10000 };
+
+struct flood {
+    int fd;
+    const void *p;
+    size_t n;
+};
+
+static void *flood(void *arg) {
+    struct flood *f = arg;
+
+    send_bytes(f->fd, f->p, f->n);
+    return NULL;
+}
+
+/* 2,000 numbered messages of 10 KB. */
+static char *flood_xml(void) {
+    char *xml = malloc((size_t)FLOOD * (FLOOD_SIZE + 100)), *p = xml;
+
+    for (int i = 0; i < FLOOD; i++) {
+        p += sprintf(p, "<message><body>%d.", i);
+        memset(p, 'x', FLOOD_SIZE);
+        p += FLOOD_SIZE;
+        p += sprintf(p, "</body></message>");
+    }
+    return xml;
+}
+
+/* Paused and resumed many times, nothing is lost and nothing comes twice. */
+static void test_session_slow_client_gets_all_in_order(void **state) {
+    struct world *w = *state;
+    char *xml = flood_xml(), body[32];
+    struct flood f;
+    pthread_t thread;
+
+    open_plain(w, "write_queue = 16k");
+    log_in(w);
+    f = (struct flood){w->back, xml, strlen(xml)};
+    assert_int_equal(pthread_create(&thread, NULL, flood, &f), 0);
+    for (int i = 0; i < FLOOD; i++) {
+        if (i % 500 == 0)
+            nanosleep(&(struct timespec){0, 200000000}, NULL);
+        snprintf(body, sizeof(body), "<body>%d.", i);
+        expect(w, body);
+    }
+    pthread_join(thread, NULL);
+    free(xml);
+}
+
+static void test_session_slow_server_gets_all_in_order(void **state) {
+    struct world *w = *state;
+    char *xml = flood_xml(), body[32];
+    struct terse_buf buf;
+    struct flood f;
+    pthread_t thread;
+
+    open_plain(w, "write_queue = 16k");
+    log_in(w);
+    buf = frames(w, true, xml);
+    free(xml);
+    f = (struct flood){w->client, terse_buf_data(&buf), buf.len};
+    assert_int_equal(pthread_create(&thread, NULL, flood, &f), 0);
+    for (int i = 0; i < FLOOD; i++) {
+        if (i % 500 == 0)
+            nanosleep(&(struct timespec){0, 200000000}, NULL);
+        snprintf(body, sizeof(body), "<body>%d.", i);
+        server_hears(w, body);
+    }
+    pthread_join(thread, NULL);
+    terse_buf_fini(&buf);
+}
+
+static void test_session_server_not_reading_is_given_up(void **state) {
+    struct world *w = *state;
+    char *xml = flood_xml();
+    struct terse_buf buf;
+    size_t sent = 0;
+    ssize_t n;
+
+    open_plain(w, "write_queue = 16k\nstall_timeout = 300ms");
+    log_in(w);
+    buf = frames(w, true, xml);
+    free(xml);
+    /* Again and again: the kernel's buffers alone hold some of it. */
+    while (sent < 200 * buf.len &&
+           (n = send(w->client, terse_buf_data(&buf) + sent % buf.len,
+                     buf.len - sent % buf.len, MSG_NOSIGNAL)) > 0)
+        sent += (size_t)n;
+    assert_true(sent < 200 * buf.len); /* hung up on */
+    terse_buf_fini(&buf);
+}
+
 static void test_session_too_many_clients_hung_up_on(void **state) {
     struct world *w = *state;
     int first;
@@ -1020,6 +1112,9 @@ int main(void) {
         t(test_session_large_stanza_passes),
         t(test_session_huge_stanza_of_server_refused),
         t(test_session_client_not_reading_stops_server),
+        t(test_session_slow_client_gets_all_in_order),
+        t(test_session_slow_server_gets_all_in_order),
+        t(test_session_server_not_reading_is_given_up),
         t(test_session_too_many_clients_hung_up_on),
     };
 
