@@ -278,8 +278,6 @@ static enum terse_err on_event(void *arg, enum terse_event event,
     flow->kind = KIND_STREAM;
     if (event == TERSE_OPEN)
         word(flow, "open");
-    else if (event == TERSE_CLOSE)
-        word(flow, "close");
     else if (terse_node_is(node, TERSE_NS_CLIENT, "message"))
         see_message(flow, node);
     else if (terse_node_is(node, TERSE_NS_CLIENT, "presence"))
@@ -361,6 +359,11 @@ static bool understand(struct flow *flow, const uint8_t *frame, size_t n,
                      xml, NULL)) {
         complain(flow, "a frame that cannot be decoded");
         return false;
+    }
+    if (info.kind == TERSE_CLOSE) {
+        flow->kind = KIND_STREAM;
+        word(flow, "close");
+        return true;
     }
     if (info.kind == TERSE_OPEN && flow->opened)
         terse_reader_restart(flow->reader);
