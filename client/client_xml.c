@@ -145,7 +145,7 @@ enum terse_client_err client_xml_encode(const struct client_codec *codec,
                                         const char *xml, size_t n,
                                         struct terse_buf *out,
                                         struct terse_error *error) {
-    struct terse_error unused;
+    struct terse_error unused = {0};
     struct reading r = {.codec = codec,
                         .want = TERSE_ELEMENT,
                         .out = out,
