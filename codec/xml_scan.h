@@ -1,9 +1,9 @@
 /*
  * xml_scan.h: looks at a stream's bytes before libxml2 does, for what libxml2
  * lets through, pays too much for or waits behind: UTF-8 that is not the
- * shortest form in CDATA, start tags with so many attributes that comparing each
- * with each takes seconds, and a bare '&' or a quote in an end tag, where it
- * would wait for a ';' or '>' that may never come.
+ * shortest form in CDATA, start tags with so many attributes that comparing
+ * each with each takes seconds, and a bare '&' or a quote in an end tag, where
+ * it would wait for a ';' or '>' that may never come.
  */
 #ifndef TERSE_XML_SCAN_H
 #define TERSE_XML_SCAN_H
