@@ -57,10 +57,11 @@ static void test_inspect_shows_fields_items_and_values(void **state) {
 
 /* Nothing of a hostile frame may reach a terminal as it is. */
 static void test_inspect_prints_text_only(void **state) {
-    static const char *const bad[] = {"\x0a\x05\x0a\x03\x1b[H",
-                                      "\x0a\x03\x0a"
-                                      "\x01\xff",
-                                      "\x0a\x04\x0a\x02\r\n"};
+    static const char *const bad[] = {
+        "\x0a\x05\x0a\x03\x1b[H",
+        "\x0a\x03\x0a\x01\xff",
+        "\x0a\x04\x0a\x02\r\n",
+    };
     struct terse_buf out;
     (void)state;
     for (size_t i = 0; i < 3; i++) {

@@ -731,10 +731,10 @@ static void test_xml_in_renewed_parser_keeps_declarations(void **state) {
         codec_read(schema, &codec_wide, s, p.len, NULL, NULL, &want);
         assert_int_equal(want.err, TERSE_OK);
         assert_int_equal(want.elements, 9);
+        assert_int_equal(terse_buf_append(&want.dump, "", 1), TERSE_OK);
+        want.dump.len--;
         assert_non_null(
-            strstr(memcpy(calloc(1, want.dump.len + 1),
-                          terse_buf_data(&want.dump), want.dump.len),
-                   "n8:urn:p'\"&"));
+            strstr((const char *)terse_buf_data(&want.dump), "n8:urn:p'\"&"));
         for (size_t k = 0; k < 3; k++) {
             for (size_t near = at[k] - 60; near < at[k] && near < p.len;
                  near++) {
