@@ -56,7 +56,7 @@ CPPFLAGS += -D_GNU_SOURCE -I. -isystem $(O)/gen -isystem /usr/include/libxml2
 ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MD -MP
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 
-LIBS_CODEC = -lxml2
+LIBS_CODEC = -lxml2 -lz
 LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
 LIBS_CLIENT = -lgsasl -lprotobuf-c
 LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson
@@ -223,6 +223,11 @@ $(O)/gen/tables.c $(O)/gen/terse.proto &: $(PLUGIN) $(addprefix schemas/,$(SCHEM
 	$(Q)ASAN_OPTIONS=detect_leaks=0 protoc \
 		--plugin=protoc-gen-terse=$(PLUGIN) --terse_out=$(O)/gen -Ischemas $(SCHEMAS)
 
+$(O)/gen/text_model.c: schemas/text.model scripts/text/table.py
+	@mkdir -p $(O)/gen
+	$(call say,TABLE)
+	$(Q)/usr/bin/python3 scripts/text/table.py $< >$@
+
 $(O)/gen/terse.pb-c.c $(O)/gen/terse.pb-c.h &: $(O)/gen/terse.proto
 	$(call say,PROTOC)
 	$(Q)protoc-c -I$(O)/gen --c_out=$(O)/gen $<
@@ -235,7 +240,7 @@ $(O)/obj/gen/%.pb-c.o: $(O)/gen/%.pb-c.c
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
 
-$(O)/obj/gen/tables.o: $(O)/gen/tables.c
+$(O)/obj/gen/tables.o $(O)/obj/gen/text_model.o: $(O)/obj/gen/%.o: $(O)/gen/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
@@ -244,6 +249,9 @@ $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(WARN) -c -o $@ $<
+
+$(O)/obj/proxy/main.o $(O)/obj/client/agent.o: \
+	CPPFLAGS += -DVERSION='"$(VERSION)"'
 
 $(call objects,$(CODEGEN_C)): | $(addsuffix .h,$(GEN_PB))
 $(call objects,$(CLIENT_C) $(AGENT_C) $(PROXY_C) $(CLI_C) $(UNIT_C) \
@@ -270,7 +278,8 @@ $(PLUGIN): $(call objects,$(CODEGEN_C)) \
 	$(call say,LINK)
 	$(Q)$(LINK) -o $@ $^ -lprotobuf-c
 
-$(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o
+$(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o \
+		$(O)/obj/gen/text_model.o
 	$(archive)
 
 $(LIB_NET): $(call objects,$(NET_C))

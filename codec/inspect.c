@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "pack.h"
 #include "schema.h"
 #include "str.h"
 #include "text.h"
@@ -52,7 +53,8 @@ static void item_name(const struct sc_field *f, char *to, size_t n) {
     }
 }
 
-static void print_plain(struct insp *in, struct terse_str s) {
+/* s: the first of `total` bytes, all or over SHOWN_MAX of them. */
+static void print_start(struct insp *in, struct terse_str s, size_t total) {
     char tail[32];
     size_t n = s.n;
     if (n > SHOWN_MAX) {
@@ -67,10 +69,37 @@ static void print_plain(struct insp *in, struct terse_str s) {
     xml_lit(&in->out, "\"");
     xml_attr_value(&in->out, (struct terse_str){s.p, n});
     xml_lit(&in->out, "\"");
-    if (n == s.n)
+    if (n == total)
         return;
-    snprintf(tail, sizeof(tail), "… (%zu)", s.n);
+    snprintf(tail, sizeof(tail), "… (%zu)", total);
     xml_lit(&in->out, tail);
+}
+
+static void print_plain(struct insp *in, struct terse_str s) {
+    print_start(in, s, s.n);
+}
+
+static void print_packed(struct insp *in, struct terse_str b) {
+    enum { PIECE_MAX = 16 };
+    char chars[SHOWN_MAX + PIECE_MAX + 1];
+    size_t n = 0, total = 0;
+    struct pack_reader r;
+    struct terse_str piece;
+    bool ok = pack_begin(&r, b);
+    while (ok && (ok = pack_next(&r, &piece)) && piece.n > 0) {
+        if (n <= SHOWN_MAX) {
+            memcpy(chars + n, piece.p, piece.n);
+            n += piece.n;
+        }
+        total += piece.n;
+    }
+    if (!ok) {
+        xml_lit(&in->out, "(not packed text)");
+        return;
+    }
+    if (n < total)
+        n = text_whole((struct terse_str){chars, n});
+    print_start(in, (struct terse_str){chars, n}, total);
 }
 
 static void print_bytes(struct insp *in, uint8_t form, struct terse_str b) {
@@ -124,6 +153,8 @@ static void field(struct insp *in, const struct sc_type *type,
             print_number(in, f, w->value);
         else if (f->wire == WIRE_BYTES && f->t->form == FORM_PLAIN)
             print_plain(in, w->bytes);
+        else if (f->wire == WIRE_BYTES && f->t->form == FORM_PACKED)
+            print_packed(in, w->bytes);
         else if (f->wire == WIRE_BYTES)
             print_bytes(in, f->t->form, w->bytes);
     }

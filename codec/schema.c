@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "str.h"
+#include "value.h"
 #include "xml_names.h"
 
 struct qname {
@@ -153,12 +154,14 @@ static uint64_t way_key(const struct terse_schema *s,
     return (index << 24 | (uint64_t)item << 16 | qname) + 1;
 }
 
-/* Typed forms first, since they are smaller where they fit; plain characters
- * next, messages last, since they always fit. */
+/* Typed forms first, since they are smaller where they fit; then packed text,
+ * then plain characters; messages last, since they always fit. */
 static uint32_t way_rank(const struct sc_field *f) {
-    uint32_t group = f->t->bind == BIND_CHILD                              ? 2
-                     : f->t->form == FORM_PLAIN && f->t->bind != BIND_FLAG ? 1
-                                                                           : 0;
+    uint32_t group = f->t->bind == BIND_CHILD    ? 3
+                     : f->t->bind == BIND_FLAG   ? 0
+                     : f->t->form == FORM_PLAIN  ? 2
+                     : f->t->form == FORM_PACKED ? 1
+                                                 : 0;
     return group << 29 | f->t->number;
 }
 
@@ -336,9 +339,7 @@ static struct terse_str str_or_none(const char *s) {
 static void make_field(struct sc_field *out, const struct table_field *t,
                        uint16_t index) {
     bool bytes = t->bind == BIND_CHILD || t->bind == BIND_REST ||
-                 (t->bind != BIND_FLAG &&
-                  (t->form == FORM_PLAIN || t->form == FORM_UUID ||
-                   t->form == FORM_HEX || t->form == FORM_BASE64));
+                 (t->bind != BIND_FLAG && !value_is_varint(t->form));
     *out = (struct sc_field){
         .t = t,
         .proto = str_of(t->proto),

@@ -42,11 +42,13 @@ enum table_form {
     FORM_DATETIME_MICRO,
     FORM_WORD,
     FORM_NAMED,
+    FORM_PACKED = 13,
 };
 
 enum table_flag {
     TABLE_REPEATED = 1, /* may come any number of times */
     TABLE_PRIVATE = 2,  /* free text or a secret: never kept in state */
+    TABLE_BULK = 8,     /* private, but may be deflated with its frame */
     TABLE_32BIT = 4,    /* uint32 or sint32: larger values do not fit */
 };
 

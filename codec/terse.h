@@ -70,6 +70,8 @@ struct terse_limits {
     uint32_t depth;        /* nesting, 1 = the top-level element; up to 256 */
     uint32_t text_bytes;   /* one attribute value or one run of text */
     uint32_t name_bytes;   /* one local name or one namespace name */
+    uint32_t revision;     /* of the schemas, that who reads the frames knows:
+                              no field of a newer one is written; 0 is 1 */
 };
 
 /* Defaults: 1 MiB, 1 MiB, 20000, 128, 64, 1 MiB, 1024. */
@@ -209,15 +211,19 @@ TERSE_NODISCARD enum terse_err terse_decode(const struct terse_schema *schema,
                                             struct terse_buf *out,
                                             struct terse_error *error);
 
-/* ---- state of a connection (docs/wire.md, "State") ------------------------
- */
+/* ---- state of a connection (docs/wire.md, "State") ------------------------ */
 
-/* What one direction of a connection remembers, so that frames need not repeat
- * it. Sender and receiver each have one, of the same bounds, and see the same
- * frames in the same order. */
-struct terse_state;
+/* What one end of a connection remembers of what it sent and what it received,
+ * so that frames need not repeat it. All frames of the connection go through
+ * it, in order:
+ *
+ *   terse_encode --terse_peer_pack--> wire --terse_peer_unpack--> terse_decode
+ *
+ * Frames are the same before and behind, byte for byte. The first header that an
+ * end sends says how much it will remember; the other end uses no more. */
+struct terse_peer;
 
-/* All zero: no state, frames stay as they are. */
+/* All zero: remembers nothing. */
 struct terse_state_limits {
     uint32_t slots;          /* strings, up to 192 */
     uint32_t slot_bytes;     /* of all of them together */
@@ -225,15 +231,18 @@ struct terse_state_limits {
     uint32_t template_bytes; /* of all of them together */
 };
 
-/* 96 slots of 3,000 bytes, 32 templates of 6,000 bytes. */
+/* 128 slots of 4,000 bytes, 64 templates of 12,000 bytes, each way. */
 extern const struct terse_state_limits terse_state_limits_default;
 
+/* own: bounds of both directions at this end. */
 TERSE_NODISCARD enum terse_err
-terse_state_new(struct terse_state **out, const struct terse_schema *schema,
-                const struct terse_state_limits *limits);
-void terse_state_free(struct terse_state *state);
+terse_peer_new(struct terse_peer **out, const struct terse_schema *schema,
+               const struct terse_state_limits *own);
+/* Frees it; NULL is fine. */
+void terse_peer_free(struct terse_peer *peer);
 
-/* Buffers that pack and unpack work in; one for each thread is enough. */
+/* Buffers that pack and unpack work in: nothing in them outlives a call, so one
+ * for each thread is enough. */
 struct terse_work {
     struct terse_buf a, b, c;
 };
@@ -242,20 +251,17 @@ void terse_work_init(struct terse_work *work,
 void terse_work_fini(struct terse_work *work);
 
 /* Sender: makes of a frame that terse_encode wrote what goes on the wire, in
- * out (emptied first). On an error the state is as it was and out is empty; the
- * frame itself may be sent instead. */
-TERSE_NODISCARD enum terse_err terse_state_pack(struct terse_state *state,
-                                                const void *frame, size_t n,
-                                                struct terse_work *work,
-                                                struct terse_buf *out);
+ * out (emptied first). After an error the peer is of no more use. */
+TERSE_NODISCARD enum terse_err
+terse_peer_pack(struct terse_peer *peer, const void *frame, size_t n,
+                struct terse_work *work, struct terse_buf *out);
 
 /* Receiver: the reverse, in out (emptied first). TERSE_EFRAME where the frame
- * names what is not there, or goes over the bounds. After an error the state is
- * of no more use. */
-TERSE_NODISCARD enum terse_err terse_state_unpack(struct terse_state *state,
-                                                  const void *frame, size_t n,
-                                                  struct terse_work *work,
-                                                  struct terse_buf *out);
+ * names what is not there, TERSE_ELIMIT where it would become too large. After
+ * an error the peer is of no more use. */
+TERSE_NODISCARD enum terse_err
+terse_peer_unpack(struct terse_peer *peer, const void *frame, size_t n,
+                  struct terse_work *work, struct terse_buf *out);
 
 /* What a frame holds, without decoding it. */
 struct terse_frame_info {

@@ -25,6 +25,20 @@ static size_t utf8_next(const uint8_t *p, size_t n, uint32_t *out) {
     return len;
 }
 
+size_t text_whole(struct terse_str s) {
+    const uint8_t *p = (const uint8_t *)s.p;
+    for (size_t back = 1; back <= 3 && back <= s.n; back++) {
+        uint8_t c = p[s.n - back];
+        if (c >= 0xc0) {
+            size_t len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+            return len > back ? s.n - back : s.n;
+        }
+        if (c < 0x80)
+            break;
+    }
+    return s.n;
+}
+
 bool text_is_xml(struct terse_str s) {
     const uint8_t *p = (const uint8_t *)s.p;
     for (size_t i = 0; i < s.n;) {

@@ -8,6 +8,9 @@
  * 2, Char). */
 bool text_is_xml(struct terse_str s);
 
+/* How many bytes of s come before a last character that is not all there. */
+size_t text_whole(struct terse_str s);
+
 /* Whether s is an NCName (Namespaces in XML 1.0, production 4). */
 bool text_is_ncname(struct terse_str s);
 

@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "err.h"
 #include "node.h"
+#include "pack.h"
 #include "schema.h"
 #include "str.h"
 #include "value.h"
@@ -19,6 +20,7 @@
 struct enc {
     const struct terse_schema *schema;
     struct terse_buf *out;
+    uint32_t revision;  /* no field is newer */
     enum terse_err err; /* the first one; writing does nothing after it */
 };
 
@@ -96,6 +98,26 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
     return true;
 }
 
+/* Form PACKED, where it is smaller than s as a string, whose tag may take one
+ * byte while that of `number` takes two. */
+static bool put_packed(struct enc *e, uint32_t number, struct terse_str s) {
+    size_t tag = number < 16 ? 1 : 2;
+    if (s.n <= tag)
+        return false;
+    size_t room = s.n - tag;
+    uint8_t *p = reserve(e, room);
+    if (!p)
+        return true; /* e->err tells */
+    size_t n = pack_encode(s, p, room);
+    e->out->off += room - n;
+    e->out->len -= room - n;
+    if (n == 0)
+        return false;
+    put_varint(e, n);
+    put_tag(e, number, WIRE_BYTES);
+    return true;
+}
+
 /* Writes s as a word of the dictionary; false if it is none. */
 static bool put_word(struct enc *e, uint32_t number, struct terse_str s) {
     uint32_t word;
@@ -119,6 +141,8 @@ static bool put_value(struct enc *e, uint32_t number, uint8_t form,
     case FORM_HEX:
     case FORM_BASE64:
         return put_decoded(e, number, form, s);
+    case FORM_PACKED:
+        return put_packed(e, number, s);
     case FORM_WORD:
         return put_word(e, number, s);
     case FORM_NAMED:
@@ -198,8 +222,10 @@ static void put_generic(struct enc *e, const struct terse_node *node) {
 /* ---- typed elements
  * ---------------------------------------------------------- */
 
-static bool take(sc_used used, const struct sc_field *f) {
+static bool take(const struct enc *e, sc_used used, const struct sc_field *f) {
     uint64_t bit = UINT64_C(1) << (f->index % 64);
+    if (f->t->since > e->revision)
+        return false;
     if (f->t->flags & TABLE_REPEATED)
         return true;
     if (used[f->index / 64] & bit)
@@ -256,7 +282,7 @@ static bool put_known(struct enc *e, const struct sc_type *type, sc_used used,
     struct sc_ways ways = schema_ways(e->schema, type, ITEM_CHILD, node->qname);
     for (uint16_t i = 0; i < ways.n; i++) {
         const struct sc_field *f = ways.ways[i].field;
-        if (!take(used, f))
+        if (!take(e, used, f))
             continue;
         if (put_way(e, &ways.ways[i], node))
             return true;
@@ -278,7 +304,7 @@ static bool put_known_value(struct enc *e, const struct sc_type *type,
     struct sc_ways ways = schema_ways(e->schema, type, item, qname);
     for (uint16_t i = 0; i < ways.n; i++) {
         const struct sc_field *f = ways.ways[i].field;
-        if (!take(used, f))
+        if (!take(e, used, f))
             continue;
         if (put_field_value(e, f, value))
             return true;
@@ -331,6 +357,7 @@ enum terse_err terse_encode(const struct terse_schema *schema,
                             const struct terse_node *node,
                             struct terse_buf *out, struct terse_error *error) {
     struct enc e = {.schema = schema, .out = out};
+    e.revision = limits->revision > 0 ? limits->revision : 1;
     sc_used used = {0};
     size_t max = out->max;
     if (error)

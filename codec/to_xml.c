@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "pack.h"
 #include "schema.h"
 #include "str.h"
 #include "text.h"
@@ -89,7 +90,7 @@ static bool wrote(struct dec *d) {
 struct chars {
     struct terse_str s;
     struct terse_str bytes; /* to be decoded while writing, if form is set */
-    uint8_t form;           /* UUID, HEX, BASE64; else PLAIN */
+    uint8_t form;           /* UUID, HEX, BASE64, PACKED; else PLAIN */
     char scratch[VALUE_CHARS];
 };
 
@@ -116,6 +117,38 @@ static bool bytes_chars(struct dec *d, uint8_t form, struct terse_str bytes,
     return true;
 }
 
+/* Checks the text that packed bytes stand for, in windows of whole characters,
+ * since a piece may end within one. */
+static bool check_packed(struct dec *d, struct terse_str packed) {
+    enum { WINDOW = 256, LEAST = 64 }; /* over a piece and a character */
+    char window[WINDOW];
+    size_t n = 0, total = 0;
+    struct pack_reader r;
+    struct terse_str piece;
+    if (!pack_begin(&r, packed))
+        return bad(d, packed.p, "bytes that are no packed text");
+    do {
+        if (!pack_next(&r, &piece))
+            return bad(d, packed.p, "bytes that are no packed text");
+        total += piece.n;
+        if (total > d->limits->text_bytes)
+            return over(d, packed.p, "bytes in one text",
+                        d->limits->text_bytes);
+        memcpy(window + n, piece.p, piece.n);
+        n += piece.n;
+        if (piece.n > 0 && n < WINDOW - LEAST)
+            continue;
+        struct terse_str whole = {window, n};
+        if (piece.n > 0)
+            whole.n = text_whole(whole);
+        if (!text_is_xml(whole))
+            return bad(d, packed.p, "text that is no UTF-8 of XML characters");
+        n -= whole.n;
+        memmove(window, window + whole.n, n);
+    } while (piece.n > 0);
+    return true;
+}
+
 /* Reads the value of a wire field as what `form` says. */
 static bool read_value(struct dec *d, const struct wire_field *w,
                        const void *at, uint8_t form, uint8_t flags,
@@ -129,6 +162,10 @@ static bool read_value(struct dec *d, const struct wire_field *w,
     case FORM_HEX:
     case FORM_BASE64:
         return bytes_chars(d, form, w->bytes, out);
+    case FORM_PACKED:
+        out->bytes = w->bytes;
+        out->form = form;
+        return check_packed(d, w->bytes);
     case FORM_WORD:
         if (schema_word_text(d->schema, w->value, &out->s))
             return true;
@@ -152,15 +189,33 @@ static bool field_value(struct dec *d, const struct sc_field *f,
 
 enum chars_as { CHARS_TEXT, CHARS_ATTR, CHARS_RAW };
 
+static void write_str(struct dec *d, struct terse_str s, enum chars_as as) {
+    if (as == CHARS_ATTR)
+        xml_attr_value(&d->out, s);
+    else if (as == CHARS_TEXT)
+        xml_text(&d->out, s);
+    else
+        xml_raw(&d->out, s);
+}
+
+/* bytes: approved by check_packed. */
+static void write_packed(struct dec *d, struct terse_str bytes,
+                         enum chars_as as) {
+    struct pack_reader r;
+    struct terse_str piece;
+    if (pack_begin(&r, bytes))
+        while (pack_next(&r, &piece) && piece.n > 0)
+            write_str(d, piece, as);
+}
+
 static void write_chars(struct dec *d, const struct chars *c,
                         enum chars_as as) {
     if (c->form == FORM_PLAIN) {
-        if (as == CHARS_ATTR)
-            xml_attr_value(&d->out, c->s);
-        else if (as == CHARS_TEXT)
-            xml_text(&d->out, c->s);
-        else
-            xml_raw(&d->out, c->s);
+        write_str(d, c->s, as);
+        return;
+    }
+    if (c->form == FORM_PACKED) {
+        write_packed(d, c->bytes, as);
         return;
     }
     char piece[2 * PIECE];

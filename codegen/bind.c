@@ -34,6 +34,7 @@ static const char *const form_names[] = {
     [FORM_DATETIME_MICRO] = "DATETIME_MICRO",
     [FORM_WORD] = "WORD",
     [FORM_NAMED] = "NAMED",
+    [FORM_PACKED] = "PACKED",
 };
 
 #define TYPE(name) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##name
@@ -56,7 +57,8 @@ static const struct type_row *type_row(const struct binding *b) {
                               BIT(DATETIME_MICRO),
                           FORM_SIGNED},
         [TYPE(BOOL)] = {"bool", BIT(BOOLEAN), FORM_BOOLEAN},
-        [TYPE(BYTES)] = {"bytes", BIT(UUID) | BIT(HEX) | BIT(BASE64), -1},
+        [TYPE(BYTES)] = {"bytes",
+                         BIT(UUID) | BIT(HEX) | BIT(BASE64) | BIT(PACKED), -1},
         [TYPE(ENUM)] = {"enum", BIT(NAMED), FORM_NAMED},
         [TYPE(DOUBLE)] = {"double", 0, -1},
         [TYPE(FLOAT)] = {"float", 0, -1},
@@ -82,11 +84,11 @@ static int form_by_name(const struct binding *b) {
         const char *end;
         enum table_form form;
     } rows[] = {
-        {"_uuid", FORM_UUID}, {"_hex", FORM_HEX}, {"_base64", FORM_BASE64}};
+        {"_uuid", FORM_UUID}, {"_hex", FORM_HEX}, {"_base64", FORM_BASE64}, {"deflated", FORM_BASE64}};
     size_t n = strlen(b->f->proto);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         size_t end = strlen(rows[i].end);
-        if (n > end && strcmp(b->f->proto + n - end, rows[i].end) == 0)
+        if (n >= end && strcmp(b->f->proto + n - end, rows[i].end) == 0)
             return (int)rows[i].form;
     }
     return -1;
@@ -106,11 +108,13 @@ static void bind_form(const struct binding *b) {
     if (form < 0 && f->bind == BIND_NONE)
         form = form_by_name(b);
     if (form < 0) {
-        REFUSE(b, "%s is of type bytes, add form: UUID, HEX or BASE64",
+        REFUSE(b,
+               "%s is of type bytes, add form: UUID, HEX, BASE64 or "
+               "PACKED",
                f->proto);
     } else if (!(row->forms & 1u << form)) {
         struct text fit = {0};
-        for (unsigned i = 0; i <= FORM_NAMED; i++)
+        for (unsigned i = 0; i <= FORM_PACKED; i++)
             if (row->forms & 1u << i)
                 text_printf(&fit, "%s%s", fit.len ? " or " : "", form_names[i]);
         REFUSE(b, "%s has form %s, but %s takes %s", f->proto, form_names[form],

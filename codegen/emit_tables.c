@@ -24,6 +24,7 @@ static const char *const form_names[] = {
     [FORM_DATETIME_MICRO] = "FORM_DATETIME_MICRO",
     [FORM_WORD] = "FORM_WORD",
     [FORM_NAMED] = "FORM_NAMED",
+    [FORM_PACKED] = "FORM_PACKED",
 };
 
 static void add_string(struct text *out, const char *key, const char *s) {
@@ -43,6 +44,7 @@ static void add_flags(struct text *out, const struct field *f) {
              GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED,
          "TABLE_REPEATED"},
         {f->rule.private, "TABLE_PRIVATE"},
+        {f->rule.bulk, "TABLE_BULK"},
         {f->desc->type ==
                  GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_UINT32 ||
              f->desc->type ==

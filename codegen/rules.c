@@ -121,9 +121,12 @@ static bool take_number(struct field_rule *rule, const struct item *item) {
     case 9:
         rule->has_form = true;
         rule->form = (enum table_form)item->value;
-        return item->value <= FORM_NAMED;
+        return item->value <= FORM_NAMED || item->value == FORM_PACKED;
     case 10:
         rule->private = item->value != 0;
+        return true;
+    case 12:
+        rule->bulk = item->value != 0;
         return true;
     case 11:
         rule->has_since = true;

@@ -1,0 +1,280 @@
+/*
+ * pack.c: see pack.h. A text is cut into pieces; each piece is told by its
+ * class, given the class before, and by its place in the class. Both are coded
+ * by rANS, whose coder runs from the last symbol to the first.
+ */
+#include "pack.h"
+
+#include <string.h>
+
+#include "pack_model.h"
+
+enum {
+    ONE_BITS = 16,  /* shares are of 1 << ONE_BITS */
+    BLOCK = 512,    /* bytes that are cut at once */
+    BEST = 4,       /* ways to go on that are kept at each byte */
+    LOW = 1u << 24, /* the state is below 256 * LOW, and below LOW only where
+                       no byte is left to be read */
+};
+
+static const uint32_t ONE = UINT32_C(1) << ONE_BITS;
+static const uint32_t NEVER = UINT32_MAX / 2;
+
+/* ---- the model ------------------------------------------------------------
+ */
+
+static struct terse_str piece_text(uint32_t piece) {
+    return (struct terse_str){(const char *)pack_text + pack_at[piece],
+                              (size_t)pack_at[piece + 1] - pack_at[piece]};
+}
+
+/* Whether `piece` begins s. */
+static bool begins(uint32_t piece, struct terse_str s) {
+    struct terse_str t = piece_text(piece);
+    return t.n <= s.n && memcmp(t.p, s.p, t.n) == 0;
+}
+
+/* Whether `piece` is not behind s in the order of bytes. */
+static bool not_behind(uint32_t piece, struct terse_str s) {
+    struct terse_str t = piece_text(piece);
+    int cmp = memcmp(t.p, s.p, t.n < s.n ? t.n : s.n);
+    return cmp < 0 || (cmp == 0 && t.n <= s.n);
+}
+
+/* The longest piece that begins s (not empty). Every piece that begins s is
+ * this one or one of its pack_shorter. */
+static uint32_t longest(struct terse_str s) {
+    uint32_t byte = (uint8_t)s.p[0];
+    uint32_t low = pack_by_byte[byte], high = pack_by_byte[byte + 1];
+    if (byte == 255)
+        high = pack_size.pieces;
+    while (high - low > 1) {
+        uint32_t mid = (low + high) / 2;
+        if (not_behind(mid, s))
+            low = mid;
+        else
+            high = mid;
+    }
+    while (!begins(low, s))
+        low = pack_shorter[low] - 1u;
+    return low;
+}
+
+static uint32_t class_start(uint32_t after, uint32_t class) {
+    return class < pack_size.classes
+               ? pack_class_start[after * pack_size.classes + class]
+               : ONE;
+}
+
+/* ---- cutting --------------------------------------------------------------
+ */
+
+/* The cheapest way from a byte to the end whose first piece is `piece`. */
+struct way {
+    uint32_t cost;
+    uint16_t piece;
+    uint8_t class; /* of piece; at the end of the block: what follows */
+    uint8_t next;  /* which way behind it */
+};
+
+struct cut {
+    struct way ways[BLOCK + 1][BEST];
+    uint16_t pieces[BLOCK];
+};
+
+/* Keeps a way among the best, one for each class. */
+static void keep(struct way ways[BEST], struct way new) {
+    int k = 0;
+    while (k < BEST - 1 &&
+           (ways[k].class != new.class || ways[k].cost == NEVER))
+        k++;
+    if (ways[k].cost <= new.cost)
+        return;
+    for (; k > 0 && ways[k - 1].cost > new.cost; k--)
+        ways[k] = ways[k - 1];
+    ways[k] = new;
+}
+
+static void try_piece(struct cut *c, size_t at, uint32_t piece) {
+    const struct way *then = c->ways[at + piece_text(piece).n];
+    const uint8_t *costs =
+        &pack_class_cost[(size_t)pack_class[piece] * pack_size.classes];
+    struct way new = {NEVER, (uint16_t)piece, pack_class[piece], 0};
+    for (uint8_t k = 0; k < BEST && then[k].cost < NEVER; k++) {
+        uint32_t cost = then[k].cost + costs[then[k].class];
+        if (cost < new.cost) {
+            new.cost = cost;
+            new.next = k;
+        }
+    }
+    new.cost += pack_cost[piece];
+    keep(c->ways[at], new);
+}
+
+/* Cuts s (at most BLOCK bytes), behind which class `then` follows; first: the
+ * text begins with s. The number of pieces. */
+static size_t cut(struct cut *c, struct terse_str s, uint8_t then, bool first) {
+    for (size_t i = 0; i <= s.n; i++)
+        for (int k = 0; k < BEST; k++)
+            c->ways[i][k] = (struct way){.cost = NEVER};
+    c->ways[s.n][0] = (struct way){.class = then};
+    for (size_t i = s.n; i-- > 0;) {
+        uint32_t piece = longest((struct terse_str){s.p + i, s.n - i}) + 1;
+        for (; piece > 0; piece = pack_shorter[piece - 1])
+            try_piece(c, i, piece - 1);
+    }
+    size_t best = 0, n = 0;
+    uint32_t least = NEVER;
+    for (size_t k = 0; first && k < BEST && c->ways[0][k].cost < NEVER; k++) {
+        uint32_t cost =
+            c->ways[0][k].cost + pack_class_cost[c->ways[0][k].class];
+        if (cost < least) {
+            least = cost;
+            best = k;
+        }
+    }
+    for (size_t i = 0; i < s.n;) {
+        const struct way *way = &c->ways[i][best];
+        c->pieces[n++] = way->piece;
+        best = way->next;
+        i += piece_text(way->piece).n;
+    }
+    return n;
+}
+
+/* ---- coding ---------------------------------------------------------------
+ */
+
+struct writer {
+    uint8_t *start, *p; /* p goes down to start */
+    uint32_t x;
+    bool full;
+};
+
+static void put_byte(struct writer *w) {
+    w->full |= w->p == w->start;
+    if (!w->full)
+        *--w->p = (uint8_t)w->x;
+    w->x >>= 8;
+}
+
+static void put(struct writer *w, uint32_t start, uint32_t share) {
+    while (w->x >= (uint64_t)share << ONE_BITS)
+        put_byte(w);
+    w->x = (w->x / share << ONE_BITS) + w->x % share + start;
+}
+
+static void put_class(struct writer *w, uint32_t after, uint32_t class) {
+    uint32_t start = class_start(after, class);
+    put(w, start, class_start(after, class + 1) - start);
+}
+
+/* Writes the pieces of one block from the last to the first. *then is the class
+ * behind it, then that of its first piece. */
+static void put_block(struct writer *w, struct cut *c, struct terse_str s,
+                      uint8_t *then, bool first) {
+    for (size_t n = cut(c, s, *then, first); n-- > 0;) {
+        uint32_t piece = c->pieces[n];
+        put_class(w, pack_class[piece], *then);
+        put(w, pack_start[piece], pack_last[piece] + UINT32_C(1));
+        *then = pack_class[piece];
+    }
+}
+
+size_t pack_encode(struct terse_str text, uint8_t *out, size_t cap) {
+    struct writer w = {.start = out, .p = out + cap};
+    struct cut c;
+    uint8_t then = 0;
+    for (size_t end = text.n; end > 0 && !w.full;) {
+        size_t n = end < BLOCK ? end : BLOCK;
+        end -= n;
+        put_block(&w, &c, (struct terse_str){text.p + end, n}, &then, end == 0);
+    }
+    if (text.n > 0)
+        put_class(&w, 0, then);
+    while (w.x > 0)
+        put_byte(&w);
+    size_t n = (size_t)(out + cap - w.p);
+    return w.full || text.n / PACK_RATIO > n ? 0 : n;
+}
+
+/* ---- reading --------------------------------------------------------------
+ */
+
+static void refill(struct pack_reader *r) {
+    while (r->x < LOW && r->p < r->end)
+        r->x = r->x << 8 | *r->p++;
+}
+
+/* Takes the symbol out whose shares r->x points into. */
+static void take(struct pack_reader *r, uint32_t start, uint32_t share) {
+    r->x = share * (r->x >> ONE_BITS) + (r->x & (ONE - 1)) - start;
+    refill(r);
+}
+
+static uint32_t take_class(struct pack_reader *r) {
+    uint32_t low = 0, high = pack_size.classes, slot = r->x & (ONE - 1);
+    while (high - low > 1) {
+        uint32_t mid = (low + high) / 2;
+        if (class_start(r->class, mid) <= slot)
+            low = mid;
+        else
+            high = mid;
+    }
+    uint32_t start = class_start(r->class, low);
+    take(r, start, class_start(r->class, low + 1) - start);
+    return low;
+}
+
+static uint32_t take_piece(struct pack_reader *r) {
+    uint32_t low = pack_first[r->class], high = pack_first[r->class + 1];
+    uint32_t slot = r->x & (ONE - 1);
+    while (high - low > 1) {
+        uint32_t mid = (low + high) / 2;
+        if (pack_start[pack_members[mid]] <= slot)
+            low = mid;
+        else
+            high = mid;
+    }
+    uint32_t piece = pack_members[low];
+    take(r, pack_start[piece], pack_last[piece] + UINT32_C(1));
+    return piece;
+}
+
+bool pack_begin(struct pack_reader *r, struct terse_str packed) {
+    const uint8_t *p = (const uint8_t *)packed.p;
+    *r = (struct pack_reader){.p = p, .end = p + packed.n};
+    if (packed.n == 0 || p[0] == 0 || packed.n > UINT32_MAX / PACK_RATIO - 1)
+        return false;
+    r->room = (uint32_t)(packed.n + 1) * PACK_RATIO - 1;
+    refill(r);
+    return true;
+}
+
+bool pack_next(struct pack_reader *r, struct terse_str *piece) {
+    r->class = (uint8_t)take_class(r);
+    *piece = (struct terse_str){"", 0};
+    if (r->class == 0)
+        return r->x == 0 && r->p == r->end;
+    *piece = piece_text(take_piece(r));
+    if (piece->n > r->room)
+        return false;
+    r->room -= (uint32_t)piece->n;
+    return true;
+}
+
+bool pack_decode(struct terse_str packed, char *out, size_t cap, size_t *n) {
+    struct pack_reader r;
+    struct terse_str piece;
+    *n = 0;
+    if (!pack_begin(&r, packed))
+        return false;
+    for (;;) {
+        if (!pack_next(&r, &piece) || piece.n > cap - *n)
+            return false;
+        if (piece.n == 0)
+            return true;
+        memcpy(out + *n, piece.p, piece.n);
+        *n += piece.n;
+    }
+}

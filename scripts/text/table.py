@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""Turns the model for short text into the C tables that codec/pack.c uses.
+
+  table.py schemas/text.model >text_model.c
+"""
+
+import math
+import re
+import sys
+
+ONE = 1 << 16
+
+
+def read(path):
+    """The rows of class shares, and [(class, share, bytes)]."""
+    with open(path, encoding="utf-8") as f:
+        lines = [x.rstrip("\n") for x in f if not x.startswith("# ")]
+    if lines[0] != "model 1":
+        sys.exit(f"{path}: not a model 1")
+    classes = int(lines[1].split()[1])
+    rows = [list(map(int, x.split())) for x in lines[2:2 + classes]]
+    pieces = []
+    for line in lines[3 + classes:]:
+        k, share, text = line.split(" ", 2)
+        text = re.sub(rb"\\x(..)", lambda m: bytes([int(m[1], 16)]),
+                      text.encode())
+        pieces.append((int(k), int(share), text))
+    return rows, pieces
+
+
+def check(rows, pieces):
+    texts = [t for _, _, t in pieces]
+    assert texts == sorted(set(texts)), "pieces: sorted, none twice"
+    assert {bytes([i]) for i in range(256)} <= set(texts), "every byte"
+    assert all(1 <= len(t) <= 16 for t in texts) and len(rows) <= 255
+    assert sum(map(len, texts)) < ONE and len(texts) < ONE - 1
+    for row in rows:
+        assert len(row) == len(rows) and sum(row) == ONE and min(row) >= 1
+    for k in range(1, len(rows)):
+        shares = [s for c, s, _ in pieces if c == k]
+        assert sum(shares) == ONE and min(shares) >= 1, f"class {k}"
+    assert all(k > 0 for k, _, _ in pieces), "class 0 is the end"
+
+
+def cost(share):
+    """In 1/16 bit."""
+    return min(255, round(16 * math.log2(ONE / share)))
+
+
+def starts(shares):
+    out, at = [], 0
+    for s in shares:
+        out.append(at)
+        at += s
+    return out
+
+
+def array(kind, name, values):
+    print(f"const {kind} {name}[] = {{")
+    for i in range(0, len(values), 16):
+        print("    " + " ".join(f"{v}," for v in values[i:i + 16]))
+    print("};")
+
+
+def main(path):
+    rows, pieces = read(path)
+    check(rows, pieces)
+    index = {t: i for i, (_, _, t) in enumerate(pieces)}
+    start = [0] * len(pieces)
+    members, first = [], [0]
+    for k in range(len(rows)):
+        of = [i for i, p in enumerate(pieces) if p[0] == k]
+        for i, s in zip(of, starts([pieces[i][1] for i in of])):
+            start[i] = s
+        members += of
+        first.append(len(members))
+    shorter = []
+    for _, _, t in pieces:
+        n = len(t) - 1
+        while n > 0 and t[:n] not in index:
+            n -= 1
+        shorter.append(index[t[:n]] + 1 if n else 0)
+    print("/* Written by scripts/text/table.py. */")
+    print('#include "codec/pack_model.h"')
+    print(f"const struct pack_model_size pack_size = "
+          f"{{{len(rows)}, {len(pieces)}}};")
+    array("uint8_t", "pack_text", [b for _, _, t in pieces for b in t])
+    array("uint16_t", "pack_at",
+          starts([len(t) for _, _, t in pieces] + [0]))
+    array("uint16_t", "pack_shorter", shorter)
+    array("uint16_t", "pack_by_byte",
+          [index[bytes([b])] for b in range(256)] + [len(pieces)])
+    array("uint8_t", "pack_class", [k for k, _, _ in pieces])
+    array("uint16_t", "pack_start", start)
+    array("uint16_t", "pack_last", [s - 1 for _, s, _ in pieces])
+    array("uint8_t", "pack_cost", [cost(s) for _, s, _ in pieces])
+    array("uint16_t", "pack_members", members)
+    array("uint16_t", "pack_first", first)
+    array("uint16_t", "pack_class_start", [s for r in rows for s in starts(r)])
+    array("uint8_t", "pack_class_cost", [cost(s) for r in rows for s in r])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
