@@ -134,8 +134,11 @@ bool client_iq_answer(struct terse_client *client, const uint8_t *frame,
     if (!iq)
         return false;
     stanza = client_stanza_new(client->codec, frame, n);
-    if (!stanza)
-        return false; /* delivering it will fail likewise, and say so */
+    if (!stanza) {
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory for what was received");
+        return true;
+    }
     type = terse_stanza_attr(stanza, "type");
     error = type && strcmp(type, "error") == 0;
     id = error || (type && strcmp(type, "result") == 0)
