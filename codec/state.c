@@ -4,26 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
+#include "deflate.h"
 #include "str.h"
 
 enum {
     FRAME_STANZA_MAX = 3, /* message, presence, iq: what templates are for */
     WORTH = 12,           /* shorter frames gain nothing */
-    TEMPLATE_SHARE = 4,   /* one template takes 1/4 of all bytes at most */
+    TEMPLATE_SHARE = 2,   /* one template takes half of all bytes at most */
+    DEFLATE_FROM = 200,   /* bytes: smaller frames are not deflated */
 };
 
-const struct terse_state_limits terse_state_limits_default = {
-    .slots = 96,
-    .slot_bytes = 3000,
-    .templates = 32,
-    .template_bytes = 6000,
-};
-
-enum terse_err terse_state_new(struct terse_state **out,
-                               const struct terse_schema *schema,
-                               const struct terse_state_limits *limits) {
-    struct terse_state *s = calloc(1, sizeof(*s));
+enum terse_err state_new(struct state **out, const struct terse_schema *schema,
+                         const struct terse_state_limits *limits) {
+    struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return TERSE_ENOMEM;
     s->schema = schema;
@@ -33,14 +26,14 @@ enum terse_err terse_state_new(struct terse_state **out,
     s->templates = calloc(s->n_templates + 1, sizeof(*s->templates));
     if (!s->templates ||
         slots_init(&s->slots, limits->slots, limits->slot_bytes) != TERSE_OK) {
-        terse_state_free(s);
+        state_free(s);
         return TERSE_ENOMEM;
     }
     *out = s;
     return TERSE_OK;
 }
 
-void terse_state_free(struct terse_state *s) {
+void state_free(struct state *s) {
     if (!s)
         return;
     for (uint32_t i = 0; i < s->n_templates && s->templates; i++)
@@ -48,19 +41,6 @@ void terse_state_free(struct terse_state *s) {
     free(s->templates);
     slots_fini(&s->slots);
     free(s);
-}
-
-void terse_work_init(struct terse_work *work,
-                     const struct terse_limits *limits) {
-    terse_buf_init(&work->a, limits->frame_bytes);
-    terse_buf_init(&work->b, limits->frame_bytes);
-    terse_buf_init(&work->c, limits->frame_bytes);
-}
-
-void terse_work_fini(struct terse_work *work) {
-    terse_buf_fini(&work->a);
-    terse_buf_fini(&work->b);
-    terse_buf_fini(&work->c);
 }
 
 static struct terse_str str_of_buf(const struct terse_buf *buf) {
@@ -113,8 +93,8 @@ static enum terse_err put_varint(struct terse_buf *out, uint64_t v) {
     return terse_buf_append(out, bytes, n);
 }
 
-static enum terse_err put_number(struct terse_buf *out, uint32_t number,
-                                 uint64_t v) {
+enum terse_err state_put_number(struct terse_buf *out, uint32_t number,
+                                uint64_t v) {
     enum terse_err err = put_varint(out, (uint64_t)number << 3 | WIRE_VARINT);
     return err == TERSE_OK ? put_varint(out, v) : err;
 }
@@ -127,7 +107,7 @@ static enum terse_err put_content(struct terse_buf *out, uint32_t number,
     return err == TERSE_OK ? terse_buf_append(out, bytes.p, bytes.n) : err;
 }
 
-static const struct sc_type *stanza_type(const struct terse_state *s,
+static const struct sc_type *stanza_type(const struct state *s,
                                          uint32_t number) {
     const struct sc_field *f = schema_field(schema_frame(s->schema), number);
     return schema_nested(s->schema, schema_frame(s->schema), f);
@@ -137,15 +117,15 @@ static const struct sc_type *stanza_type(const struct terse_state *s,
  * ------------------------------------------------------------------ */
 
 /* Whether template i can hold n bytes. */
-static bool has_room(const struct terse_state *s, uint64_t i, size_t n) {
+static bool has_room(const struct state *s, uint64_t i, size_t n) {
     return i < s->n_templates && n <= s->template_bytes / TEMPLATE_SHARE &&
            s->template_bytes_now - s->templates[i].n + n <= s->template_bytes;
 }
 
 /* Template i becomes this content, stripped into buf. TERSE_EFRAME if it has no
  * room; the template is as it was then. */
-static enum terse_err set_template(struct terse_state *s, uint64_t i,
-                                   uint32_t number, struct terse_str content,
+static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
+                                   struct terse_str content,
                                    struct terse_buf *buf) {
     terse_buf_reset(buf);
     enum terse_err err =
@@ -176,8 +156,7 @@ static struct terse_str template_str(const struct template *t) {
 
 /* The template that gives the smallest patch, and the patch in work->a; -1 if
  * the content itself is as small. */
-static int best_template(struct terse_state *s,
-                         const struct wire_field *content,
+static int best_template(struct state *s, const struct wire_field *content,
                          struct terse_work *work, enum terse_err *err) {
     const struct sc_type *type = stanza_type(s, content->number);
     size_t best_size = content->bytes.n;
@@ -203,7 +182,7 @@ static int best_template(struct terse_state *s,
 }
 
 /* The template to give up for a new one of about n bytes, or -1. */
-static int victim(const struct terse_state *s, size_t n) {
+static int victim(const struct state *s, size_t n) {
     int best = -1;
     for (uint32_t i = 0; i < s->n_templates; i++) {
         if (!has_room(s, i, n))
@@ -222,7 +201,7 @@ static enum terse_err pack_string(void *arg, struct terse_str s, bool define,
 }
 
 /* Writes content with its strings packed. */
-static enum terse_err put_packed(struct terse_state *s, uint32_t number,
+static enum terse_err put_packed(struct state *s, uint32_t number,
                                  struct terse_str content,
                                  struct terse_work *work,
                                  struct terse_buf *out) {
@@ -234,7 +213,7 @@ static enum terse_err put_packed(struct terse_state *s, uint32_t number,
                            : err;
 }
 
-static enum terse_err pack_stanza(struct terse_state *s,
+static enum terse_err pack_stanza(struct state *s,
                                   const struct wire_field *content,
                                   struct terse_work *work,
                                   struct terse_buf *out) {
@@ -244,7 +223,7 @@ static enum terse_err pack_stanza(struct terse_state *s,
     if (err != TERSE_OK)
         return err;
     if (like >= 0) {
-        err = put_number(out, FRAME_LIKE, (uint64_t)like);
+        err = state_put_number(out, FRAME_LIKE, (uint64_t)like);
         if (err == TERSE_OK && work->a.len > 0)
             err = put_packed(s, number, str_of_buf(&work->a), work, out);
         if (err == TERSE_OK)
@@ -255,21 +234,40 @@ static enum terse_err pack_stanza(struct terse_state *s,
     int keep = content->bytes.n < WORTH ? -1 : victim(s, content->bytes.n);
     if (keep >= 0 && set_template(s, (uint64_t)keep, number, content->bytes,
                                   &work->c) == TERSE_OK)
-        err = put_number(out, FRAME_KEEP, (uint64_t)keep);
+        err = state_put_number(out, FRAME_KEEP, (uint64_t)keep);
     return err == TERSE_OK ? put_packed(s, number, content->bytes, work, out)
                            : err;
 }
 
-enum terse_err terse_state_pack(struct terse_state *s, const void *frame,
-                                size_t n, struct terse_work *work,
-                                struct terse_buf *out) {
+/* Replaces a large frame by its deflated form, where that is smaller. */
+static enum terse_err deflate_frame(struct state *s,
+                                    const struct wire_field *content,
+                                    struct terse_work *work,
+                                    struct terse_buf *out) {
+    if (out->len < DEFLATE_FROM ||
+        template_guarded(s->schema, stanza_type(s, content->number),
+                         content->bytes))
+        return TERSE_OK;
+    terse_buf_reset(&work->a);
+    enum terse_err err = deflate_pack(str_of_buf(out), &work->a);
+    if (err == TERSE_ELIMIT || (err == TERSE_OK && work->a.len + 4 > out->len))
+        return TERSE_OK;
+    if (err != TERSE_OK)
+        return err;
+    terse_buf_reset(out);
+    return put_content(out, FRAME_DEFLATED, str_of_buf(&work->a));
+}
+
+enum terse_err state_pack(struct state *s, struct terse_str frame,
+                          struct terse_work *work, struct terse_buf *out) {
     struct parts parts;
     terse_buf_reset(out);
-    if (!read_parts((struct terse_str){frame, n}, &parts))
+    if (!read_parts(frame, &parts))
         return TERSE_EFRAME;
-    if (!parts.stanza || parts.others || n > s->template_bytes)
-        return terse_buf_append(out, frame, n);
-    return pack_stanza(s, &parts.content, work, out);
+    if (!parts.stanza || parts.others)
+        return terse_buf_append(out, frame.p, frame.n);
+    enum terse_err err = pack_stanza(s, &parts.content, work, out);
+    return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out) : err;
 }
 
 /* ---- receiver
@@ -282,8 +280,7 @@ static enum terse_err unpack_string(void *arg, struct terse_str s, bool define,
 }
 
 /* The content of a frame that has state in it, whole again, in work->a. */
-static enum terse_err unpack_content(struct terse_state *s,
-                                     const struct parts *parts,
+static enum terse_err unpack_content(struct state *s, const struct parts *parts,
                                      uint32_t *number,
                                      struct terse_work *work) {
     const struct template *t = NULL;
@@ -309,17 +306,16 @@ static enum terse_err unpack_content(struct terse_state *s,
     return err;
 }
 
-enum terse_err terse_state_unpack(struct terse_state *s, const void *frame,
-                                  size_t n, struct terse_work *work,
-                                  struct terse_buf *out) {
+/* A frame that is whole but for state. */
+static enum terse_err unpack_frame(struct state *s, struct terse_str frame,
+                                   struct terse_work *work,
+                                   struct terse_buf *out) {
     struct parts parts;
     uint32_t number = 0;
-    terse_buf_reset(out);
-    if (!read_parts((struct terse_str){frame, n}, &parts))
+    if (!read_parts(frame, &parts))
         return TERSE_EFRAME;
-    if (!parts.like && !parts.keep &&
-        (!parts.stanza || parts.others || s->n_templates + s->slots.n == 0))
-        return terse_buf_append(out, frame, n);
+    if (!parts.like && !parts.keep && (!parts.stanza || parts.others))
+        return terse_buf_append(out, frame.p, frame.n);
     if (parts.others || (parts.like && parts.keep))
         return TERSE_EFRAME;
     enum terse_err err = unpack_content(s, &parts, &number, work);
@@ -327,6 +323,27 @@ enum terse_err terse_state_unpack(struct terse_state *s, const void *frame,
         err = put_content(out, number, str_of_buf(&work->a));
     if (err == TERSE_OK && (parts.like || parts.keep))
         err = set_template(s, parts.like ? parts.like_n : parts.keep_n, number,
-                           str_of_buf(&work->a), &work->c);
+                           str_of_buf(&work->a), &work->b);
     return err;
+}
+
+enum terse_err state_unpack(struct state *s, struct terse_str frame,
+                            struct terse_work *work, struct terse_buf *out) {
+    struct wire in = wire_of(frame);
+    struct wire_field f;
+    terse_buf_reset(out);
+    if (in.p == in.end || !wire_next(&in, &f))
+        return TERSE_EFRAME;
+    if (f.number != FRAME_DEFLATED)
+        return unpack_frame(s, frame, work, out);
+    if (f.type != WIRE_BYTES || in.p != in.end)
+        return TERSE_EFRAME;
+    terse_buf_reset(&work->c);
+    enum terse_err err = deflate_unpack(f.bytes, &work->c);
+    if (err != TERSE_OK)
+        return err;
+    in = wire_of(str_of_buf(&work->c));
+    if (in.p == in.end || !wire_next(&in, &f) || f.number == FRAME_DEFLATED)
+        return TERSE_EFRAME;
+    return unpack_frame(s, str_of_buf(&work->c), work, out);
 }

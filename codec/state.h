@@ -1,12 +1,6 @@
 /*
- * state.h: what one direction of a connection remembers (terse.h,
- * terse_state_*): slots for strings, templates for stanzas. Works on frames
- * alone, between the codec and the wire:
- *
- *   XML -> terse_encode -> terse_state_pack -> wire
- *   wire -> terse_state_unpack -> terse_decode -> XML
- *
- * What comes out of unpack is byte for byte what went into pack.
+ * state.h: what one direction of a connection remembers: slots for strings,
+ * templates for stanzas. peer.c puts two of them together.
  */
 #ifndef TERSE_STATE_H
 #define TERSE_STATE_H
@@ -14,11 +8,14 @@
 #include "slots.h"
 #include "templates.h"
 
+/* Fields of Frame that are about state. */
 enum {
     FRAME_LIKE = 6, /* merge this onto template n, which becomes the result */
     FRAME_KEEP = 7, /* this becomes template n */
-    TEMPLATES_MAX = 128,
+    FRAME_DEFLATED = 8, /* a whole frame, deflated alone */
 };
+
+enum { TEMPLATES_MAX = 128 };
 
 struct template {
     uint8_t *p; /* owned: the field of Frame, stripped; NULL: empty */
@@ -27,7 +24,7 @@ struct template {
     uint32_t used;   /* sender: when it was last used */
 };
 
-struct terse_state {
+struct state {
     const struct terse_schema *schema;
     struct slots slots;
     struct template *templates;
@@ -36,5 +33,25 @@ struct terse_state {
     uint32_t template_bytes_now;
     uint32_t clock;
 };
+
+TERSE_NODISCARD enum terse_err
+state_new(struct state **out, const struct terse_schema *schema,
+          const struct terse_state_limits *limits);
+/* NULL is fine. */
+void state_free(struct state *state);
+
+/* As terse_peer_pack and terse_peer_unpack. */
+TERSE_NODISCARD enum terse_err state_pack(struct state *state,
+                                          struct terse_str frame,
+                                          struct terse_work *work,
+                                          struct terse_buf *out);
+TERSE_NODISCARD enum terse_err state_unpack(struct state *state,
+                                            struct terse_str frame,
+                                            struct terse_work *work,
+                                            struct terse_buf *out);
+
+/* Appends one varint field. */
+TERSE_NODISCARD enum terse_err state_put_number(struct terse_buf *out,
+                                                uint32_t number, uint64_t v);
 
 #endif

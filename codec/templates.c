@@ -416,3 +416,32 @@ enum terse_err template_strip(const struct terse_schema *schema,
                               struct terse_str message, struct terse_buf *out) {
     return template_strings(schema, type, message, NULL, NULL, out);
 }
+
+static bool guarded(struct walk *w, const struct sc_type *type,
+                    struct terse_str message) {
+    struct wire in = wire_of(message);
+    struct wire_field field;
+    const struct sc_field *f;
+    bool found = false;
+    if (!deeper(w))
+        return true;
+    while (!found && next(w, type, &in, &field, &f)) {
+        const struct sc_type *inner = schema_nested(w->schema, type, f);
+        if (inner)
+            found = guarded(w, inner, field.bytes);
+        else
+            found = is_private(f) && !(f->t->flags & TABLE_BULK);
+    }
+    w->depth--;
+    return found || !go_on(w);
+}
+
+bool template_guarded(const struct terse_schema *schema,
+                      const struct sc_type *type, struct terse_str message) {
+    struct walk w;
+    w.schema = schema;
+    w.err = TERSE_OK;
+    w.unfit = false;
+    w.depth = w.n_links = 0;
+    return guarded(&w, type, message);
+}

@@ -42,6 +42,11 @@ TERSE_NODISCARD enum terse_err template_merge(const struct terse_schema *schema,
                                               struct terse_str patch,
                                               struct terse_buf *out);
 
+/* Whether `message` holds private values that must not be deflated together
+ * with anything else, since the size would tell of both (TABLE_BULK may). */
+bool template_guarded(const struct terse_schema *schema,
+                      const struct sc_type *type, struct terse_str message);
+
 /* Appends `message` with all private values emptied. */
 TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
                                               const struct sc_type *type,

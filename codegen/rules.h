@@ -22,7 +22,7 @@ struct element_rule {
 struct field_rule {
     bool given;
     const char *attr, *leaf, *flag, *child, *ns;
-    bool text, choice, rest, private;
+    bool text, choice, rest, private, bulk;
     bool has_form, has_since;
     enum table_form form;
     uint64_t since;
