@@ -26,6 +26,7 @@ struct agent_session {
     size_t watch_front, watch_back;
     char asked[256];   /* the domain in the client's header */
     char refusal[300]; /* why tersed cannot be reached */
+    bool client_left;  /* the client has sent its footer */
     bool error_passed; /* tersed has sent a stream error */
 };
 
@@ -100,7 +101,7 @@ static void tell_client(struct agent_session *s, const char *condition,
 static void tell_proxy(struct agent_session *s) {
     char xml[BRIDGE_TEXT];
 
-    if (!s->back.opened || s->state == AGENT_LEAVING)
+    if (!s->back.opened || s->client_left) /* its footer went as a Close */
         return;
     bridge_header(xml, NULL, NULL, NULL); /* not sent: there was one */
     strcat(xml, BRIDGE_FOOTER);
@@ -127,7 +128,10 @@ static void fail_error(struct agent_session *s,
 static void close_both(struct agent_session *s) {
     tell_client(s, NULL, NULL);
     tell_proxy(s);
-    end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
+    /* Whoever has said its last word needs no time to hear ours: if both ends
+     * lingered, each would wait for the other to hang up. */
+    end(s, s->client_left ? NET_CLOSE_FLUSH : NET_CLOSE_LINGER,
+        NET_CLOSE_FLUSH);
 }
 
 /* The client has gone without a footer: tersed must not see one either, so that
@@ -226,6 +230,7 @@ static enum terse_err front_event(void *arg, enum terse_event event,
         return TERSE_ESTREAM;
     if (event == TERSE_OPEN)
         note_domain(s, node);
+    s->client_left |= event == TERSE_CLOSE;
     if (!move(s, event == TERSE_CLOSE ? AGENT_CLOSE : AGENT_FROM_CLIENT))
         return TERSE_ESTREAM;
     if (refusing) {

@@ -147,7 +147,10 @@ void session_close(struct session *s) {
         return;
     say(s, NULL, NULL);
     footer(s);
-    end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
+    /* Whoever has said its last word needs no time to hear ours: if both ends
+     * lingered, each would wait for the other to hang up. */
+    end(s, s->client_left ? NET_CLOSE_FLUSH : NET_CLOSE_LINGER,
+        NET_CLOSE_FLUSH);
 }
 
 void session_lose(struct session *s, const char *why) {
@@ -331,9 +334,8 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
 }
 
 static void front_close(struct session *s) {
-    bool first = s->state == STATE_GREETING;
-
-    if (first) {
+    s->client_left = true;
+    if (s->state == STATE_GREETING) {
         session_close(s);
         return;
     }

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -274,13 +275,20 @@ static void test_agent_login_passes_and_restarts(void **state) {
 
 static void test_agent_footers_close_both_sides(void **state) {
     struct world *w = *state;
+    struct timespec before, after;
+    char byte;
 
     open_stream(w);
     client_says(w, "<presence type='unavailable'/></stream:stream>");
     expect(w, "unavailable");
     expect(w, "(close)");
+    clock_gettime(CLOCK_MONOTONIC, &before);
     proxy_says(w, false, "</stream:stream>", SIZE_MAX);
     client_hears(w, "</stream:stream>");
+    expect(w, "(end)"); /* at once, not at the deadline of 2 s */
+    assert_int_equal(recv(w->client, &byte, 1, 0), 0);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true(after.tv_sec - before.tv_sec < 2);
 }
 
 static void test_agent_lost_client_sends_no_close(void **state) {
