@@ -88,7 +88,7 @@ async def test_stock_protobuf_logs_in_and_chats(schema, ejabberd, tersed):
         seen = await stock.until('presence')
         assert (seen.show, seen.priority) == (schema.DND, 3)
 
-        text = 'Nichts als das Schema: <&> 🧾'
+        text = '图式而已 <&> 🧾'
         await stock.send(message=schema.Message(
             to=jid, type=schema.CHAT, id='m1', body=text,
             chat_state=schema.STATE_ACTIVE, receipt_request=True))
