@@ -39,19 +39,20 @@ struct slots {
 };
 
 /* Makes n empty slots of bytes_max bytes together; n is cut at SLOTS_MAX. */
-TERSE_NODISCARD enum terse_err slots_init(struct slots *slots, uint32_t n,
+TERSE_NODISCARD enum terse_err slots_init(struct slots *s, uint32_t n,
                                           uint32_t bytes_max);
-void slots_fini(struct slots *slots);
+void slots_fini(struct slots *s);
 
-/* Sender: appends s, with references and perhaps a definition, to out. jid: s
- * is of the kind that comes again. TERSE_ENOMEM and TERSE_ELIMIT are out's. */
-TERSE_NODISCARD enum terse_err slots_pack(struct slots *slots,
-                                          struct terse_str s, bool define,
+/* Sender: appends text, with references and perhaps a definition, to out.
+ * define: it is of the kind that comes again. TERSE_ENOMEM and TERSE_ELIMIT are
+ * out's. */
+TERSE_NODISCARD enum terse_err slots_pack(struct slots *s,
+                                          struct terse_str text, bool define,
                                           struct terse_buf *out);
 
-/* Receiver: appends what s expands to. TERSE_EFRAME: a slot that is empty or
+/* Receiver: appends what text expands to. TERSE_EFRAME: a slot that is empty or
  * does not exist, a definition in the wrong place or over the bounds. */
 TERSE_NODISCARD enum terse_err
-slots_unpack(struct slots *slots, struct terse_str s, struct terse_buf *out);
+slots_unpack(struct slots *s, struct terse_str text, struct terse_buf *out);
 
 #endif

@@ -281,8 +281,7 @@ static void test_to_frame_every_shape_is_known_to_protobuf_c(void **state) {
                          TERSE_OK);
         Terse__Frame *f =
             terse__frame__unpack(NULL, frame.len, terse_buf_data(&frame));
-        if (!f)
-            fail_msg("%s: protobuf-c does not read it", rows[i]);
+        assert_non_null(f);
         assert_int_equal(f->base.n_unknown_fields, 0);
         /* An unknown field inside would be kept; an unread one would be lost
          * and make it shorter. */
