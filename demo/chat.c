@@ -147,29 +147,39 @@ static bool add_bob(struct chat *chat) {
     return ask(chat, "set", NULL, payload);
 }
 
-static bool make_friends(struct chat *chat) {
-    struct terse_stanza *presence;
+/* Bob's consent, his own request and his presence, in whatever order they come.
+ */
+static bool await_bob(struct chat *chat) {
+    bool subscribed = false, subscribe = false;
 
-    if (!ask(chat, "get", NULL, "<query xmlns='jabber:iq:roster'/>") ||
-        !send_xml(chat,
-                  "<presence><priority>5</priority>"
-                  "<status>Trying Terse</status>%s</presence>%s",
-                  CAPS, "") ||
-        !add_bob(chat) ||
-        !send_xml(chat, "<presence to='%s' type='subscribe'/>%s", chat->bob,
-                  "") ||
-        !expect(chat, "presence", "type='subscribed'", chat->bob) ||
-        !expect(chat, "presence", "type='subscribe'", chat->bob) ||
-        !send_xml(chat, "<presence to='%s' type='subscribed'/>%s", chat->bob,
-                  ""))
-        return false;
-    presence = await(chat, "presence", "<show>chat</show>", chat->bob);
-    if (!presence)
-        return false;
-    snprintf(chat->bob_full, sizeof(chat->bob_full), "%s",
-             terse_stanza_attr(presence, "from"));
-    terse_stanza_free(presence);
+    while (!subscribed || !subscribe || !chat->bob_full[0]) {
+        struct terse_stanza *stanza = await(chat, "presence", chat->bob, "");
+        const char *type = stanza ? terse_stanza_attr(stanza, "type") : NULL;
+        const char *from = stanza ? terse_stanza_attr(stanza, "from") : NULL;
+
+        subscribed = subscribed || has(type, "subscribed");
+        subscribe = subscribe || (type && strcmp(type, "subscribe") == 0);
+        if (!type && has(from, "/"))
+            snprintf(chat->bob_full, sizeof(chat->bob_full), "%s", from);
+        terse_stanza_free(stanza);
+        if (!stanza)
+            return false;
+    }
     return true;
+}
+
+static bool make_friends(struct chat *chat) {
+    return ask(chat, "get", NULL, "<query xmlns='jabber:iq:roster'/>") &&
+           send_xml(chat,
+                    "<presence><priority>5</priority>"
+                    "<status>Trying Terse</status>%s</presence>%s",
+                    CAPS, "") &&
+           add_bob(chat) &&
+           send_xml(chat, "<presence to='%s' type='subscribe'/>%s", chat->bob,
+                    "") &&
+           await_bob(chat) &&
+           send_xml(chat, "<presence to='%s' type='subscribed'/>%s", chat->bob,
+                    "");
 }
 
 static bool ask_about_bob(struct chat *chat) {
