@@ -12,7 +12,7 @@
 enum {
     ONE_BITS = 16,  /* shares are of 1 << ONE_BITS */
     BLOCK = 512,    /* bytes that are cut at once */
-    BEST = 4,       /* ways to go on that are kept at each byte */
+    BEST = 3,       /* ways to go on that are kept at each byte */
     LOW = 1u << 24, /* the state is below 256 * LOW, and below LOW only where
                        no byte is left to be read */
 };
@@ -34,11 +34,14 @@ static bool begins(uint32_t piece, struct terse_str s) {
     return t.n <= s.n && memcmp(t.p, s.p, t.n) == 0;
 }
 
-/* Whether `piece` is not behind s in the order of bytes. */
+/* Whether `piece`, whose first byte is that of s, is not behind s in the order
+ * of bytes. They mostly differ in the second or third, so no memcmp. */
 static bool not_behind(uint32_t piece, struct terse_str s) {
     struct terse_str t = piece_text(piece);
-    int cmp = memcmp(t.p, s.p, t.n < s.n ? t.n : s.n);
-    return cmp < 0 || (cmp == 0 && t.n <= s.n);
+    for (size_t i = 1; i < t.n; i++)
+        if (i == s.n || t.p[i] != s.p[i])
+            return i < s.n && (uint8_t)t.p[i] < (uint8_t)s.p[i];
+    return true;
 }
 
 /* The longest piece that begins s (not empty). Every piece that begins s is

@@ -21,13 +21,14 @@ import collect
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-TEXT_BYTES = int(os.environ.get("TEXT_BYTES", 14_000_000))
-PIECES = int(os.environ.get("PIECES", 11_500))  # bytes included
-CLASSES = int(os.environ.get("CLASSES", 64))  # class 0 is the end of a text
+TEXT_BYTES = int(os.environ.get("TEXT_BYTES", 7_000_000))
+PIECES = int(os.environ.get("PIECES", 9_500))  # bytes included
+CLASSES = int(os.environ.get("CLASSES", 96))  # class 0 is the end of a text
 PIECE_MAX = 16  # bytes
 SEED_PIECES = PIECES * 3
 ONE = 1 << 16  # probabilities are in 1/65536
 
+CHATS = 20  # how often chat.txt is counted in the end
 SPARE = 0.05  # what every byte is counted beyond what was seen
 
 
@@ -293,8 +294,10 @@ def escape(piece):
 
 
 def write(model, path):
-    """Pieces in the order of their bytes, then the classes."""
-    c = model.classes
+    """The classes, then the pieces in the order of their bytes."""
+    used, model.of = np.unique(model.of, return_inverse=True)
+    model.trans = model.trans[np.ix_(used, used)]
+    c = len(used)
     freq = np.zeros(len(model.pieces), int)
     for k in range(c):
         of = np.flatnonzero(model.of == k)
@@ -335,7 +338,10 @@ def train(root, path):
         ids = model.cut(packed)
         recluster(model, ids, 20, rng)
         log(f"{bits(model, packed):.4f} bits/byte")
-    model.recount(model.cut(packed))
+    # Books gave the pieces; chats have more to say on how often they come.
+    texts += [line.encode() for _, line in
+              collect.chat(os.path.join(HERE, "chat.txt"))] * CHATS
+    model.recount(model.cut(pack(texts)))
     write(model, path)
 
 
