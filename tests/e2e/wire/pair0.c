@@ -125,7 +125,8 @@ static enum terse_err on_event(void *arg, enum terse_event event,
     int failed = nng_sendmsg(sock, msg, 0);
     if (failed) {
         nng_msg_free(msg);
-        bad(nng_strerror(failed));
+        if (failed != NNG_ECLOSED) /* we dropped it ourselves */
+            bad(nng_strerror(failed));
     }
     return TERSE_OK;
 }
