@@ -1,18 +1,12 @@
-#!/usr/bin/python3
-"""Form PACKED, read and not written: docs/text.md in Python.
-
-  pack.py MODEL <LINES    each line of hex digits becomes "ok " and the text in
-                          hex, or "bad"
-"""
+"""Form PACKED, read and not written: docs/text.md in Python."""
 import re
-import sys
 from bisect import bisect_right
 from itertools import accumulate
 
 
 def load(path):
     """Where the shares of each class begin, by the class before; the pieces of
-    each class and where their shares begin."""
+    each class, and where their shares begin."""
     lines = [x.rstrip("\n") for x in open(path, encoding="utf-8")][1:]
     n = int(lines[1].split()[1])
     after = [[0, *accumulate(map(int, x.split()))] for x in lines[2:2 + n]]
@@ -26,9 +20,10 @@ def load(path):
 
 
 def unpack(model, packed):
+    """The text, or None if the bytes are malformed."""
     after, pieces, starts = model
     x, at, c, out = 0, 0, 0, b""
-    while packed[:1] != b"\0" and packed and len(out) < 32 * len(packed) + 32:
+    while packed and packed[0] and len(out) < 32 * len(packed) + 32:
         for table in after, starts:  # first the class, then the piece in it
             while x < 1 << 24 and at < len(packed):
                 x, at = x << 8 | packed[at], at + 1
@@ -41,10 +36,4 @@ def unpack(model, packed):
                 return out if x == 0 and at == len(packed) else None
             else:
                 c = i
-
-
-if __name__ == "__main__":
-    MODEL = load(sys.argv[1])
-    for hexes in sys.stdin:
-        text = unpack(MODEL, bytes.fromhex(hexes))
-        print("bad" if text is None else "ok " + text.hex())
+    return None
