@@ -98,11 +98,15 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
     return true;
 }
 
+/* Packing takes some times as long per byte as all else: not for long texts,
+ * which nobody types. */
+enum { PACKED_TEXT_MAX = 16 * 1024 };
+
 /* Form PACKED, where it is smaller than s as a string, whose tag may take one
  * byte while that of `number` takes two. */
 static bool put_packed(struct enc *e, uint32_t number, struct terse_str s) {
     size_t tag = number < 16 ? 1 : 2;
-    if (s.n <= tag)
+    if (s.n <= tag || s.n > PACKED_TEXT_MAX)
         return false;
     size_t room = s.n - tag;
     uint8_t *p = reserve(e, room);
