@@ -132,11 +132,47 @@ void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
     leg->dialling = dialling;
     net_framer_init(&leg->framer, framing, bridge->limits->frame_bytes);
     terse_buf_init(&leg->scratch, bridge->limits->frame_bytes);
+    terse_buf_init(&leg->wire, bridge->limits->frame_bytes);
+    terse_buf_init(&leg->plain, bridge->limits->frame_bytes);
+    terse_work_init(&leg->work, bridge->limits);
 }
 
 void frame_leg_fini(struct frame_leg *leg) {
     net_framer_fini(&leg->framer);
+    terse_peer_free(leg->peer);
     terse_buf_fini(&leg->scratch);
+    terse_buf_fini(&leg->wire);
+    terse_buf_fini(&leg->plain);
+    terse_work_fini(&leg->work);
+}
+
+static enum net_err net_err_of_terse(enum terse_err err) {
+    switch (err) {
+    case TERSE_OK:
+        return NET_OK;
+    case TERSE_ENOMEM:
+        return NET_ENOMEM;
+    case TERSE_ELIMIT:
+        return NET_ELIMIT;
+    default:
+        return NET_EFRAMING;
+    }
+}
+
+/* The peer is made with the first frame, since few legs that fail see one. */
+static enum net_err need_peer(struct frame_leg *leg) {
+    if (leg->peer)
+        return NET_OK;
+    return net_err_of_terse(
+        terse_peer_new(&leg->peer, leg->bridge->schema, leg->bridge->state,
+                       leg->dialling));
+}
+
+/* What a busy moment needed is not kept for the quiet that follows. */
+static void trim_work(struct frame_leg *leg) {
+    trim(&leg->work.a);
+    trim(&leg->work.b);
+    trim(&leg->work.c);
 }
 
 static enum net_err hello(struct frame_leg *leg) {
@@ -157,10 +193,21 @@ enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
         return NET_OK;
     if (!leg->greeted)
         err = hello(leg);
-    used = net_framer_header(&leg->framer, n, header);
     if (!err)
-        err = net_conn_write(leg->conn, header, used);
-    return err ? err : net_conn_write(leg->conn, frame, n);
+        err = need_peer(leg);
+    if (!err)
+        err = net_err_of_terse(
+            terse_peer_pack(leg->peer, frame, n, &leg->work, &leg->wire));
+    if (err)
+        return err;
+    used = net_framer_header(&leg->framer, leg->wire.len, header);
+    err = net_conn_write(leg->conn, header, used);
+    if (!err)
+        err = net_conn_write(leg->conn, terse_buf_data(&leg->wire),
+                             leg->wire.len);
+    trim(&leg->wire);
+    trim_work(leg);
+    return err;
 }
 
 enum net_err frame_leg_encode(struct frame_leg *leg, enum terse_event event,
@@ -217,6 +264,16 @@ enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
 
     if (!err && !leg->greeted && leg->framer.started)
         err = hello(leg);
+    if (err || !*frame)
+        return err;
+    trim(&leg->plain);
+    err = need_peer(leg);
+    if (!err)
+        err = net_err_of_terse(
+            terse_peer_unpack(leg->peer, *frame, *n, &leg->work, &leg->plain));
+    trim_work(leg);
+    *frame = terse_buf_data(&leg->plain);
+    *n = leg->plain.len;
     return err;
 }
 

@@ -21,6 +21,7 @@
 struct bridge {
     const struct terse_schema *schema;
     const struct terse_limits *limits;
+    const struct terse_state_limits *state; /* of the leg of frames */
     size_t high; /* high mark of write queues, in bytes */
 };
 
@@ -42,7 +43,9 @@ struct frame_leg {
     const struct bridge *bridge;
     struct net_conn *conn; /* NULL: none yet, or closed */
     struct net_framer framer;
-    struct terse_buf scratch;
+    struct terse_peer *peer; /* what the connection remembers */
+    struct terse_work work;
+    struct terse_buf scratch, wire, plain;
     bool dialling; /* we began: we say hello first */
     bool greeted;  /* our hello is queued */
     bool opened;   /* a header went out on this leg */
@@ -52,7 +55,7 @@ void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
                     enum net_framing framing, bool dialling);
 void frame_leg_fini(struct frame_leg *leg);
 
-/* Queues one frame. */
+/* Queues one frame, as it was before state. */
 NET_NODISCARD enum net_err frame_leg_write(struct frame_leg *leg,
                                            const void *frame, size_t n);
 /* Encodes an element as the reader's callback got it, and queues it. *error

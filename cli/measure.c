@@ -16,12 +16,20 @@ static const char *const dir_names[DIRS] = {"c2s", "s2c"};
 /* Bytes by direction. */
 struct sums {
     unsigned long elements[DIRS];
-    uint64_t xml[DIRS], frames[DIRS], zlib9[DIRS], xz[DIRS];
+    uint64_t xml[DIRS], frames[DIRS], stateless[DIRS], zlib9[DIRS], xz[DIRS];
+};
+
+/* Both ends of the connection that is being measured. */
+struct ends {
+    struct terse_peer *peer[DIRS]; /* by the direction that each sends in */
+    struct terse_work work;
+    struct terse_buf wire, back;
 };
 
 struct measure {
     const struct cli_command *command;
     struct trip trip;
+    struct ends ends;
     struct records records; /* of the file being read */
     struct squeeze squeeze[DIRS];
     struct sums sums; /* of that file */
@@ -29,6 +37,53 @@ struct measure {
     int dir;          /* of the record being read */
     bool failed;
 };
+
+/* ---- the connection ------------------------------------------------------ */
+
+static void ends_init(struct ends *e) {
+    *e = (struct ends){{NULL, NULL}, {{0}, {0}, {0}}, {0}, {0}};
+    terse_work_init(&e->work, &terse_limits_default);
+    terse_buf_init(&e->wire, terse_limits_default.frame_bytes);
+    terse_buf_init(&e->back, terse_limits_default.frame_bytes);
+}
+
+/* The connection ends: nothing is remembered any more. */
+static void ends_forget(struct ends *e) {
+    for (int d = 0; d < DIRS; d++) {
+        terse_peer_free(e->peer[d]);
+        e->peer[d] = NULL;
+    }
+}
+
+static void ends_fini(struct ends *e) {
+    ends_forget(e);
+    terse_work_fini(&e->work);
+    terse_buf_fini(&e->wire);
+    terse_buf_fini(&e->back);
+}
+
+/* Sends a frame from one end to the other, which must get just that. */
+static enum terse_err ends_send(struct ends *e, const struct terse_schema *s,
+                                int dir, struct terse_str frame) {
+    enum terse_err err = TERSE_OK;
+    for (int d = 0; d < DIRS && err == TERSE_OK; d++)
+        if (!e->peer[d])
+            err = terse_peer_new(&e->peer[d], s, &terse_state_limits_default,
+                                 d == C2S);
+    if (err == TERSE_OK)
+        err =
+            terse_peer_pack(e->peer[dir], frame.p, frame.n, &e->work, &e->wire);
+    if (err == TERSE_OK)
+        err = terse_peer_unpack(e->peer[!dir], terse_buf_data(&e->wire),
+                                e->wire.len, &e->work, &e->back);
+    if (err != TERSE_OK)
+        return err;
+    bool same = e->back.len == frame.n &&
+                memcmp(terse_buf_data(&e->back), frame.p, frame.n) == 0;
+    return same ? TERSE_OK : TERSE_EFRAME;
+}
+
+/* ---- one file ------------------------------------------------------------ */
 
 static void on_item(void *arg, const struct trip_item *item) {
     struct measure *m = arg;
@@ -40,13 +95,20 @@ static void on_item(void *arg, const struct trip_item *item) {
         return;
     }
     m->sums.elements[m->dir] += item->event == TERSE_ELEMENT;
-    m->sums.frames[m->dir] += item->frame.n;
+    m->sums.stateless[m->dir] += item->frame.n;
+    if (ends_send(&m->ends, m->trip.schema, m->dir, item->frame) != TERSE_OK) {
+        fprintf(stderr, "%s:%lu: does not come back from the wire\n",
+                m->records.name, m->records.line);
+        m->failed = true;
+    }
+    m->sums.frames[m->dir] += m->ends.wire.len;
     if (m->top && top_add(m->top, item->frame.p, item->frame.n) != TERSE_OK)
         m->failed = true;
 }
 
 static enum terse_err end_connection(struct measure *m) {
     enum terse_err err = squeeze_end(&m->squeeze[C2S]);
+    ends_forget(&m->ends);
     return err == TERSE_OK ? squeeze_end(&m->squeeze[S2C]) : err;
 }
 
@@ -124,11 +186,11 @@ static json_t *pair(const uint64_t v[DIRS]) {
 }
 
 static int print_json(const char *file, const struct sums *s) {
-    json_t *line =
-        json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file,
-                  "elements", (json_int_t)(s->elements[C2S] + s->elements[S2C]),
-                  "xml", pair(s->xml), "frames", pair(s->frames), "stateless",
-                  pair(s->frames), "zlib9", pair(s->zlib9), "xz", pair(s->xz));
+    json_t *line = json_pack(
+        "{s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "file", file, "elements",
+        (json_int_t)(s->elements[C2S] + s->elements[S2C]), "xml", pair(s->xml),
+        "frames", pair(s->frames), "stateless", pair(s->stateless), "zlib9",
+        pair(s->zlib9), "xz", pair(s->xz));
     int rc = line ? json_dumpf(line, stdout, 0) : -1;
     json_decref(line);
     return rc != 0 || putchar('\n') == EOF ? CLI_USAGE : CLI_OK;
@@ -139,30 +201,32 @@ static double ratio(uint64_t a, uint64_t b) {
 }
 
 static void print_head(void) {
-    printf("%-26s %-4s %8s %9s %9s %9s %9s %7s %7s %7s %7s\n", "file", "dir",
-           "elements", "XML", "frames", "zlib-9", "xz", "fr/XML", "zl/XML",
-           "fr/zl", "fr/xz");
+    printf("%-26s %-4s %8s %9s %9s %9s %9s %9s %6s %6s %6s %6s\n", "file",
+           "dir", "elements", "XML", "stateless", "frames", "zlib-9", "xz",
+           "st/XML", "fr/XML", "fr/zl", "fr/xz");
 }
 
+enum { COLUMNS = 5 };
+
 static void print_row(const char *file, const char *dir, unsigned long elements,
-                      const uint64_t v[4]) {
-    printf("%-26.26s %-4s %8lu %9llu %9llu %9llu %9llu %7.3f %7.3f %7.3f "
-           "%7.3f\n",
-           file, dir, elements, (unsigned long long)v[0],
-           (unsigned long long)v[1], (unsigned long long)v[2],
-           (unsigned long long)v[3], ratio(v[1], v[0]), ratio(v[2], v[0]),
-           ratio(v[1], v[2]), ratio(v[1], v[3]));
+                      const uint64_t v[COLUMNS]) {
+    printf("%-26.26s %-4s %8lu", file, dir, elements);
+    for (int i = 0; i < COLUMNS; i++)
+        printf(" %9llu", (unsigned long long)v[i]);
+    printf(" %6.3f %6.3f %6.3f %6.3f\n", ratio(v[1], v[0]), ratio(v[2], v[0]),
+           ratio(v[2], v[3]), ratio(v[2], v[4]));
 }
 
 /* A row for each direction, and one for both. */
 static void print_rows(const char *file, const struct sums *s) {
-    uint64_t both[4] = {0};
+    uint64_t both[COLUMNS] = {0};
     const char *slash = strrchr(file, '/');
     for (int d = 0; d < DIRS; d++) {
-        uint64_t v[4] = {s->xml[d], s->frames[d], s->zlib9[d], s->xz[d]};
+        uint64_t v[COLUMNS] = {s->xml[d], s->stateless[d], s->frames[d],
+                               s->zlib9[d], s->xz[d]};
         print_row(d == 0 ? (slash ? slash + 1 : file) : "", dir_names[d],
                   s->elements[d], v);
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < COLUMNS; i++)
             both[i] += v[i];
     }
     print_row("", "both", s->elements[C2S] + s->elements[S2C], both);
@@ -180,13 +244,14 @@ static void add(struct sums *total, const struct sums *s) {
         total->elements[d] += s->elements[d];
         total->xml[d] += s->xml[d];
         total->frames[d] += s->frames[d];
+        total->stateless[d] += s->stateless[d];
         total->zlib9[d] += s->zlib9[d];
         total->xz[d] += s->xz[d];
     }
 }
 
 static int measure(const struct cli_args *args, struct measure *m) {
-    struct sums total = {{0}, {0}, {0}, {0}, {0}};
+    struct sums total = {{0}, {0}, {0}, {0}, {0}, {0}};
     bool json = cli_value(args, "json") != NULL;
     int code = CLI_OK;
     if (!json)
@@ -216,7 +281,9 @@ static int run(const struct cli_args *args) {
         top_free(m.top);
         return cli_complain(args->command, "out of memory");
     }
+    ends_init(&m.ends);
     int code = measure(args, &m);
+    ends_fini(&m.ends);
     trip_fini(&m.trip);
     top_free(m.top);
     return code;
@@ -242,18 +309,20 @@ const struct cli_command cli_measure = {
         "Reads recorded sessions, as terse roundtrip does, and prints for "
         "each file and in total, by direction, the bytes of:\n"
         "\n"
-        "  XML      as recorded, stream headers and white space included\n"
-        "  frames   the frames alone, without the framing of a transport\n"
-        "  zlib-9   the XML through one zlib stream per direction and\n"
-        "           connection, level 9, with a sync flush per element\n"
-        "  xz       the XML of a direction and connection at once by xz -9e:\n"
-        "           a limit, since nothing can be read before the end\n"
+        "  XML        as recorded, stream headers and white space included\n"
+        "  stateless  the frames alone, each by itself, without the framing\n"
+        "             of a transport\n"
+        "  frames     the frames as they go over a connection whose ends\n"
+        "             remember as much as they do by default\n"
+        "  zlib-9     the XML through one zlib stream per direction and\n"
+        "             connection, level 9, with a sync flush per element\n"
+        "  xz         the XML of a direction and connection at once by xz\n"
+        "             -9e: a limit, since nothing can be read before the end\n"
         "\n"
         "A WebSocket's <open/> and <close/> (RFC 7395) count as what they "
         "are in XML and as Open and Close in frames; white space between "
         "elements has no frame. \"elements\" counts what is neither header "
-        "nor footer. \"stateless\" is what the frames would take on a "
-        "connection that keeps no state.\n"
+        "nor footer.\n"
         "\n"
         "Every frame is decoded and compared; one that does not give the "
         "same element back is named on standard error, and the command "

@@ -98,6 +98,7 @@ static int prepare(struct agent *agent, const char *address) {
     if (!terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
+        agent->bridge.state = &terse_state_limits_default;
         agent->bridge.high = WRITE_QUEUE;
         err = net_resolver_new(&agent->resolver, NULL);
     }

@@ -179,6 +179,14 @@ static enum terse_client_err make(struct terse_client *client,
         return TERSE_CLIENT_ENOMEM;
     net_framer_init(&client->framer, NET_FRAMING_NATIVE,
                     client->codec->limits.frame_bytes);
+    terse_work_init(&client->work, &client->codec->limits);
+    terse_buf_init(&client->wire, client->codec->limits.frame_bytes);
+    terse_buf_init(&client->plain, client->codec->limits.frame_bytes);
+    if (terse_peer_new(&client->peer, client->codec->schema,
+                       options->state ? options->state
+                                      : &terse_state_limits_default,
+                       true))
+        return TERSE_CLIENT_ENOMEM;
     if (net_resolver_new(&client->resolver, NULL)) {
         client->resolver = NULL;
         return TERSE_CLIENT_ENOMEM;
@@ -424,6 +432,10 @@ static void free_memory(struct terse_client *client) {
         item_free(item);
     }
     net_framer_fini(&client->framer);
+    terse_peer_free(client->peer);
+    terse_work_fini(&client->work);
+    terse_buf_fini(&client->wire);
+    terse_buf_fini(&client->plain);
     client_codec_rele(client->codec);
     client_wipe_free(client->password);
     free(client->host);

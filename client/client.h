@@ -143,7 +143,10 @@ struct terse_client {
     struct net_dial *dial;
     struct net_conn *conn; /* NULL before it is there and after the end */
     struct net_framer framer;
-    bool paused;  /* nothing is read: the queue is full */
+    struct terse_peer *peer; /* what the connection remembers */
+    struct terse_work work;
+    struct terse_buf wire, plain; /* a frame with state, and one without */
+    bool paused;                  /* nothing is read: the queue is full */
     bool ignored; /* reading goes on, whatever the queue holds: the end */
 
     struct client_queue queue;

@@ -7,32 +7,42 @@
 /* ---- out
  * ----------------------------------------------------------------------- */
 
+/* wire: bytes of the frame as it passed, without its header. */
 static void count(struct terse_client *client, bool sent, const void *frame,
-                  size_t n) {
+                  size_t n, size_t wire) {
     uint8_t header[NET_HEADER_MAX];
     struct terse_client_traffic traffic = {
         .sent = sent, .frame = frame, .n = n};
 
     if (!client->options.traffic)
         return;
-    traffic.wire = n + net_framer_header(&client->framer, n, header);
+    traffic.wire = wire + net_framer_header(&client->framer, wire, header);
     client->options.traffic(client->options.traffic_arg, &traffic);
 }
 
-bool client_put(struct terse_client *client, const void *frame, size_t n) {
+/* Queues what is in client->wire. */
+static enum net_err put_wire(struct terse_client *client) {
     uint8_t header[NET_HEADER_MAX];
+    size_t n = client->wire.len;
     size_t n_header = net_framer_header(&client->framer, n, header);
     enum net_err err = net_conn_write(client->conn, header, n_header);
 
-    if (!err)
-        err = net_conn_write(client->conn, frame, n);
+    return err ? err
+               : net_conn_write(client->conn, terse_buf_data(&client->wire), n);
+}
+
+bool client_put(struct terse_client *client, const void *frame, size_t n) {
+    enum terse_err packed =
+        terse_peer_pack(client->peer, frame, n, &client->work, &client->wire);
+    enum net_err err = packed ? NET_ENOMEM : put_wire(client);
+
     if (err) {
         /* Half a frame may be queued: nothing can follow it. */
         client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
                    net_strerror(err));
         return false;
     }
-    count(client, true, frame, n);
+    count(client, true, frame, n, client->wire.len);
     net_conn_flush(client->conn);
     return true;
 }
@@ -119,11 +129,12 @@ static bool is(struct terse_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
 }
 
+/* A frame without its state; it took `wire` bytes with it. */
 static void on_frame(struct terse_client *client, const uint8_t *frame,
-                     size_t n) {
+                     size_t n, size_t wire) {
     struct terse_frame_info info;
 
-    count(client, false, frame, n);
+    count(client, false, frame, n, wire);
     if (terse_frame_info(client->codec->schema, frame, n, &info) != TERSE_OK)
         client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
                    "what came is no frame");
@@ -147,6 +158,7 @@ static void take_frames(struct terse_client *client) {
     while (client->state != STATE_CLOSED && !client->paused) {
         const uint8_t *frame;
         size_t n;
+        enum terse_err unpacked;
         enum net_err err = net_framer_next(&client->framer, &frame, &n);
 
         if (err) {
@@ -156,7 +168,15 @@ static void take_frames(struct terse_client *client) {
         }
         if (!frame)
             return;
-        on_frame(client, frame, n);
+        unpacked = terse_peer_unpack(client->peer, frame, n, &client->work,
+                                     &client->plain);
+        if (unpacked) {
+            client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
+                       "what came is no frame: %s",
+                       terse_err_condition(unpacked));
+            return;
+        }
+        on_frame(client, terse_buf_data(&client->plain), client->plain.len, n);
     }
 }
 

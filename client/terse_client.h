@@ -132,9 +132,9 @@ struct terse_client_callbacks {
 /* One frame that passes. */
 struct terse_client_traffic {
     bool sent;         /* by us; else received */
-    const void *frame; /* borrowed for the call */
-    size_t n;          /* its bytes, without framing */
-    size_t wire;       /* its bytes with framing, before TCP */
+    const void *frame; /* as it is without state; borrowed for the call */
+    size_t n;          /* its bytes */
+    size_t wire; /* bytes on the wire: with state and framing, before TCP */
 };
 
 struct terse_client_options {
@@ -170,6 +170,9 @@ struct terse_client_options {
     uint32_t iqs;
     /* Of frames and XML, both ways; NULL: terse_limits_default. Copied. */
     const struct terse_limits *limits;
+    /* What the connection remembers; NULL: terse_state_limits_default. Copied.
+     */
+    const struct terse_state_limits *state;
 
     struct terse_client_callbacks on;
 

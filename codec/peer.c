@@ -2,6 +2,8 @@
  * peer.c: both directions of a connection at one end, and how the ends agree on
  * bounds. Each end says beside the first header that it sends how much it will
  * remember of what it receives; from then on the other end may use that much.
+ * Who hears a header without bounds first says none: a client that knows
+ * nothing of state sees nothing of it.
  */
 #include <stdlib.h>
 
@@ -20,6 +22,7 @@ struct terse_peer {
     struct terse_state_limits own;
     struct state *in;  /* NULL until we have said how much we remember */
     struct state *out; /* NULL until the peer has */
+    bool say;          /* our bounds, beside the next header */
 };
 
 const struct terse_state_limits terse_state_limits_default = {
@@ -29,14 +32,20 @@ const struct terse_state_limits terse_state_limits_default = {
     .template_bytes = 12000,
 };
 
+static bool remembers(const struct terse_state_limits *limits) {
+    return limits->slots > 0 || limits->templates > 0;
+}
+
 enum terse_err terse_peer_new(struct terse_peer **out,
                               const struct terse_schema *schema,
-                              const struct terse_state_limits *own) {
+                              const struct terse_state_limits *own,
+                              bool begins) {
     struct terse_peer *peer = calloc(1, sizeof(*peer));
     if (!peer)
         return TERSE_ENOMEM;
     peer->schema = schema;
     peer->own = *own;
+    peer->say = begins && remembers(own);
     *out = peer;
     return TERSE_OK;
 }
@@ -66,10 +75,6 @@ static bool is_open(struct terse_str frame) {
     return frame.n > 0 && (uint8_t)frame.p[0] == (FRAME_OPEN << 3 | WIRE_BYTES);
 }
 
-static bool remembers(const struct terse_state_limits *limits) {
-    return limits->slots > 0 || limits->templates > 0;
-}
-
 /* ---- sender -------------------------------------------------------------- */
 
 static enum terse_err say_bounds(struct terse_peer *peer,
@@ -91,8 +96,10 @@ enum terse_err terse_peer_pack(struct terse_peer *peer, const void *frame,
         return state_pack(peer->out, in, work, out);
     terse_buf_reset(out);
     enum terse_err err = terse_buf_append(out, frame, n);
-    if (err == TERSE_OK && is_open(in) && !peer->in && remembers(&peer->own))
+    if (err == TERSE_OK && is_open(in) && peer->say) {
+        peer->say = false;
         err = say_bounds(peer, out);
+    }
     return err;
 }
 
@@ -123,6 +130,8 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     }
     struct terse_state_limits limits = {said[0], said[1], said[2], said[3]};
     enum terse_err err = TERSE_OK;
+    if (header < frame.n && !peer->in)
+        peer->say = remembers(&peer->own);
     if (remembers(&limits) && !peer->out)
         err = state_new(&peer->out, peer->schema, &limits);
     return err == TERSE_OK ? terse_buf_append(out, frame.p, header) : err;

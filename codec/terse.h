@@ -211,7 +211,8 @@ TERSE_NODISCARD enum terse_err terse_decode(const struct terse_schema *schema,
                                             struct terse_buf *out,
                                             struct terse_error *error);
 
-/* ---- state of a connection (docs/wire.md, "State") ------------------------ */
+/* ---- state of a connection (docs/wire.md, "State") ------------------------
+ */
 
 /* What one end of a connection remembers of what it sent and what it received,
  * so that frames need not repeat it. All frames of the connection go through
@@ -219,8 +220,8 @@ TERSE_NODISCARD enum terse_err terse_decode(const struct terse_schema *schema,
  *
  *   terse_encode --terse_peer_pack--> wire --terse_peer_unpack--> terse_decode
  *
- * Frames are the same before and behind, byte for byte. The first header that an
- * end sends says how much it will remember; the other end uses no more. */
+ * Frames are the same before and behind, byte for byte. The first header that
+ * an end sends says how much it will remember; the other end uses no more. */
 struct terse_peer;
 
 /* All zero: remembers nothing. */
@@ -234,10 +235,12 @@ struct terse_state_limits {
 /* 128 slots of 4,000 bytes, 64 templates of 12,000 bytes, each way. */
 extern const struct terse_state_limits terse_state_limits_default;
 
-/* own: bounds of both directions at this end. */
+/* own: bounds of both directions at this end. begins: this end sends the first
+ * header (a client); the other kind says its bounds only if it heard some, so
+ * that a client that knows nothing of state sees nothing of it. */
 TERSE_NODISCARD enum terse_err
 terse_peer_new(struct terse_peer **out, const struct terse_schema *schema,
-               const struct terse_state_limits *own);
+               const struct terse_state_limits *own, bool begins);
 /* Frees it; NULL is fine. */
 void terse_peer_free(struct terse_peer *peer);
 
@@ -252,16 +255,18 @@ void terse_work_fini(struct terse_work *work);
 
 /* Sender: makes of a frame that terse_encode wrote what goes on the wire, in
  * out (emptied first). After an error the peer is of no more use. */
-TERSE_NODISCARD enum terse_err
-terse_peer_pack(struct terse_peer *peer, const void *frame, size_t n,
-                struct terse_work *work, struct terse_buf *out);
+TERSE_NODISCARD enum terse_err terse_peer_pack(struct terse_peer *peer,
+                                               const void *frame, size_t n,
+                                               struct terse_work *work,
+                                               struct terse_buf *out);
 
 /* Receiver: the reverse, in out (emptied first). TERSE_EFRAME where the frame
  * names what is not there, TERSE_ELIMIT where it would become too large. After
  * an error the peer is of no more use. */
-TERSE_NODISCARD enum terse_err
-terse_peer_unpack(struct terse_peer *peer, const void *frame, size_t n,
-                  struct terse_work *work, struct terse_buf *out);
+TERSE_NODISCARD enum terse_err terse_peer_unpack(struct terse_peer *peer,
+                                                 const void *frame, size_t n,
+                                                 struct terse_work *work,
+                                                 struct terse_buf *out);
 
 /* What a frame holds, without decoding it. */
 struct terse_frame_info {

@@ -85,6 +85,9 @@ struct flow {
     uint8_t *data;
     size_t len, cap;
     bool opened;
+    /* The end that sends here, and the one that hears: both remember what the
+     * real ones do, since they see the same frames. */
+    struct terse_peer *sender, *hearer;
     struct terse_reader *reader;
     z_stream z;
     /* Of the frame at hand. */
@@ -96,6 +99,7 @@ struct client {
     const char *name;
     int listener;
     bool live;
+    struct terse_peer *ends[2]; /* the client's, tersed's */
     struct flow flows[2];
 };
 
@@ -376,13 +380,34 @@ static bool understand(struct flow *flow, const uint8_t *frame, size_t n,
     return true;
 }
 
+/* What the frame is without state. */
+static bool unpack(struct flow *flow, const uint8_t *frame, size_t n,
+                   struct terse_buf *plain) {
+    struct terse_buf again;
+    struct terse_work work;
+    bool ok;
+
+    terse_work_init(&work, &terse_limits_default);
+    terse_buf_init(&again, terse_limits_default.frame_bytes);
+    ok = !terse_peer_unpack(flow->hearer, frame, n, &work, plain) &&
+         !terse_peer_pack(flow->sender, terse_buf_data(plain), plain->len,
+                          &work, &again);
+    terse_buf_fini(&again);
+    terse_work_fini(&work);
+    if (!ok)
+        complain(flow, "a frame with state that was not agreed");
+    return ok;
+}
+
 static void on_frame(struct flow *flow, const uint8_t *frame, size_t n,
                      size_t header) {
-    struct terse_buf xml;
+    struct terse_buf xml, plain;
     struct sums *sum;
 
     terse_buf_init(&xml, XML_MAX);
-    if (understand(flow, frame, n, &xml)) {
+    terse_buf_init(&plain, terse_limits_default.frame_bytes);
+    if (unpack(flow, frame, n, &plain) &&
+        understand(flow, terse_buf_data(&plain), plain.len, &xml)) {
         sum = &sums[flow->kind];
         sum->n++;
         sum->xml += xml.len;
@@ -391,6 +416,7 @@ static void on_frame(struct flow *flow, const uint8_t *frame, size_t n,
         framing_bytes += header;
         print_line(flow, xml.len, n);
     }
+    terse_buf_fini(&plain);
     terse_buf_fini(&xml);
 }
 
@@ -465,6 +491,8 @@ static void end_client(struct client *client) {
         return;
     end_flow(&client->flows[0]);
     end_flow(&client->flows[1]);
+    terse_peer_free(client->ends[0]);
+    terse_peer_free(client->ends[1]);
     client->live = false;
 }
 
@@ -481,8 +509,14 @@ static void on_client(struct client *client, const struct sockaddr_in *tersed) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     setsockopt(up, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     client->live = true;
+    for (int i = 0; i < 2; i++)
+        if (terse_peer_new(&client->ends[i], schema,
+                           &terse_state_limits_default, i == 0))
+            die("memory");
     set_flow(&client->flows[0], client->name, true, fd, up);
     set_flow(&client->flows[1], client->name, false, up, fd);
+    client->flows[0].sender = client->flows[1].hearer = client->ends[0];
+    client->flows[0].hearer = client->flows[1].sender = client->ends[1];
 }
 
 /* False: the connection is over. */

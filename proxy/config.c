@@ -85,6 +85,15 @@ static const struct config_row config_rows[] = {
      NULL, "Bytes of one attribute value or run of text."},
     {"name_bytes", ROW_BYTES, "1024", true, AT(limits.name_bytes), 64, 65536,
      NULL, "Bytes of one name or namespace name."},
+    {"state_slots", ROW_NUMBER, "128", true, AT(state.slots), 0, 192, NULL,
+     "Strings that a connection remembers each way, so that frames need not\n"
+     "repeat them; 0: none."},
+    {"state_slot_bytes", ROW_BYTES, "4000", true, AT(state.slot_bytes), 0,
+     1048576, NULL, "Bytes of all of them together."},
+    {"state_templates", ROW_NUMBER, "64", true, AT(state.templates), 0, 128,
+     NULL, "Stanzas that a connection remembers each way; 0: none."},
+    {"state_template_bytes", ROW_BYTES, "12000", true, AT(state.template_bytes),
+     0, 1048576, NULL, "Bytes of all of them together."},
 };
 
 static const struct config_row domain_rows[] = {

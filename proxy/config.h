@@ -37,6 +37,7 @@ struct config {
     uint32_t connect_timeout, negotiate_timeout, login_timeout; /* ms */
     uint32_t stall_timeout, close_timeout, drain_timeout;       /* ms */
     struct terse_limits limits;
+    struct terse_state_limits state;
     struct config_domain *domains;
 };
 

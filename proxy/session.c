@@ -463,6 +463,7 @@ static void start(struct session *s, struct nng_stream *stream) {
 
     s->bridge.schema = s->server->schema;
     s->bridge.limits = &s->config->limits;
+    s->bridge.state = &s->config->state;
     s->bridge.high = s->config->write_queue;
     frame_leg_init(&s->front, &s->bridge, NET_FRAMING_DETECT, false);
     terse_buf_init(&s->open, s->config->limits.frame_bytes);

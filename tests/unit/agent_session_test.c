@@ -68,8 +68,10 @@ static int set_up(void **state) {
     w->agent.close_ms = 2000;
     w->agent.stall_ms = 5000;
     assert_int_equal(terse_schema_new(&w->agent.schema), TERSE_OK);
-    w->agent.bridge =
-        (struct bridge){w->agent.schema, &terse_limits_default, 64 * 1024};
+    /* The scripted proxy remembers nothing, so neither does the agent. */
+    static const struct terse_state_limits no_state;
+    w->agent.bridge = (struct bridge){w->agent.schema, &terse_limits_default,
+                                      &no_state, 64 * 1024};
     assert_int_equal(net_resolver_new(&w->agent.resolver, NULL), NET_OK);
     assert_int_equal(net_listener_new(&w->agent.listener, "127.0.0.1:0",
                                       agent_accept, &w->agent),

@@ -64,6 +64,12 @@ void fake_start(struct fake *fake, void (*script)(struct fake *fake),
     fake->codec->limits.frame_bytes *= 4;
     assert_int_equal(terse_schema_new(&fake->codec->schema), TERSE_OK);
     net_framer_init(&fake->framer, NET_FRAMING_DETECT, 1 << 22);
+    terse_work_init(&fake->work, &fake->codec->limits);
+    terse_buf_init(&fake->wire, 1 << 22);
+    terse_buf_init(&fake->plain, 1 << 22);
+    assert_int_equal(terse_peer_new(&fake->peer, fake->codec->schema,
+                                    &terse_state_limits_default, false),
+                     TERSE_OK);
     fake->listener = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fake->listener >= 0);
     setsockopt(fake->listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
@@ -78,6 +84,10 @@ void fake_stop(struct fake *fake) {
     pthread_join(fake->thread, NULL);
     close(fake->listener);
     net_framer_fini(&fake->framer);
+    terse_peer_free(fake->peer);
+    terse_work_fini(&fake->work);
+    terse_buf_fini(&fake->wire);
+    terse_buf_fini(&fake->plain);
     client_codec_rele(fake->codec);
     free(fake->last);
     if (fake->failure[0])
@@ -99,8 +109,13 @@ static const uint8_t *next_frame(struct fake *fake, size_t *n) {
             fake_fail(fake, "bad framing");
             return NULL;
         }
-        if (frame)
-            return frame;
+        if (frame) {
+            if (terse_peer_unpack(fake->peer, frame, *n, &fake->work,
+                                  &fake->plain))
+                fake_fail(fake, "state that was not agreed");
+            *n = fake->plain.len;
+            return terse_buf_data(&fake->plain);
+        }
         got = recv(fake->fd, bytes, sizeof(bytes), 0);
         if (got < 0)
             fake_fail(fake, "nothing came");
@@ -182,10 +197,14 @@ void fake_send_raw(struct fake *fake, const void *p, size_t n) {
 
 static void send_frame(struct fake *fake, struct terse_buf *frame) {
     uint8_t header[NET_HEADER_MAX];
-    size_t n = net_framer_header(&fake->framer, frame->len, header);
+    size_t n;
 
+    if (terse_peer_pack(fake->peer, terse_buf_data(frame), frame->len,
+                        &fake->work, &fake->wire))
+        fake_fail(fake, "no frame");
+    n = net_framer_header(&fake->framer, fake->wire.len, header);
     fake_send_raw(fake, header, n);
-    fake_send_raw(fake, terse_buf_data(frame), frame->len);
+    fake_send_raw(fake, terse_buf_data(&fake->wire), fake->wire.len);
 }
 
 void fake_send(struct fake *fake, const char *xml) {

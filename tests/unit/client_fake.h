@@ -16,6 +16,9 @@
 struct fake {
     struct client_codec *codec;
     struct net_framer framer;
+    struct terse_peer *peer; /* remembers as a real one does */
+    struct terse_work work;
+    struct terse_buf wire, plain;
     int listener, fd;
     uint16_t port;
     pthread_t thread;

@@ -43,8 +43,8 @@ struct pair {
 static void pair_init(struct pair *p, const struct terse_state_limits *a,
                       const struct terse_state_limits *b) {
     *p = (struct pair){0};
-    assert_int_equal(terse_peer_new(&p->end[0], schema, a), TERSE_OK);
-    assert_int_equal(terse_peer_new(&p->end[1], schema, b), TERSE_OK);
+    assert_int_equal(terse_peer_new(&p->end[0], schema, a, true), TERSE_OK);
+    assert_int_equal(terse_peer_new(&p->end[1], schema, b, false), TERSE_OK);
     terse_buf_init(&p->wire, codec_wide.frame_bytes);
     terse_buf_init(&p->back, codec_wide.frame_bytes);
 }
@@ -169,6 +169,18 @@ static void test_peer_without_bounds_keeps_nothing(void **state) {
     for (int i = 0; i < 3; i++)
         pass_xml(&p, 1, "<message to='a@example.org'><body>x</body></message>");
     assert_true(p.bytes - to_none == p.plain - plain);
+    pair_fini(&p);
+}
+
+/* Who is not asked says nothing: its header is as it was. */
+static void test_peer_not_asked_says_no_bounds(void **state) {
+    (void)state;
+    static uint8_t open[] = {0x6a, 0x03, 0x0a, 0x01, 'x'};
+    struct terse_buf frame = {.data = open, .len = sizeof(open)};
+    struct pair p;
+    pair_init(&p, &(struct terse_state_limits){0}, &terse_state_limits_default);
+    assert_int_equal(pass(&p, 0, &frame), sizeof(open));
+    assert_int_equal(pass(&p, 1, &frame), sizeof(open));
     pair_fini(&p);
 }
 
@@ -337,6 +349,7 @@ int main(void) {
         cmocka_unit_test(test_peer_recordings_come_out_as_they_went_in),
         cmocka_unit_test(test_peer_any_size_of_tables_loses_nothing),
         cmocka_unit_test(test_peer_without_bounds_keeps_nothing),
+        cmocka_unit_test(test_peer_not_asked_says_no_bounds),
         cmocka_unit_test(test_peer_text_costs_the_same_whatever_was_said),
         cmocka_unit_test(test_peer_status_and_subject_are_not_kept),
         cmocka_unit_test(test_peer_what_repeats_is_not_paid_twice),
