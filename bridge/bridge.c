@@ -163,9 +163,8 @@ static enum net_err net_err_of_terse(enum terse_err err) {
 static enum net_err need_peer(struct frame_leg *leg) {
     if (leg->peer)
         return NET_OK;
-    return net_err_of_terse(
-        terse_peer_new(&leg->peer, leg->bridge->schema, leg->bridge->state,
-                       leg->dialling));
+    return net_err_of_terse(terse_peer_new(&leg->peer, leg->bridge->schema,
+                                           leg->bridge->state, leg->dialling));
 }
 
 /* What a busy moment needed is not kept for the quiet that follows. */
@@ -213,10 +212,14 @@ enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
 enum net_err frame_leg_encode(struct frame_leg *leg, enum terse_event event,
                               const struct terse_node *node,
                               struct terse_error *error) {
-    enum net_err err;
+    struct terse_limits limits = *leg->bridge->limits;
+    enum net_err err = need_peer(leg);
 
-    error->code = terse_encode(leg->bridge->schema, leg->bridge->limits, event,
-                               node, &leg->scratch, error);
+    if (err)
+        return err;
+    limits.revision = terse_peer_revision(leg->peer);
+    error->code = terse_encode(leg->bridge->schema, &limits, event, node,
+                               &leg->scratch, error);
     if (error->code)
         return NET_OK;
     if (event == TERSE_OPEN)

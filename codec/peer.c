@@ -15,6 +15,7 @@ enum {
     FRAME_SLOT_BYTES = 17,
     FRAME_TEMPLATES = 18,
     FRAME_TEMPLATE_BYTES = 19,
+    FRAME_REVISION = 20, /* of the schemas that who says it knows */
 };
 
 struct terse_peer {
@@ -22,7 +23,9 @@ struct terse_peer {
     struct terse_state_limits own;
     struct state *in;  /* NULL until we have said how much we remember */
     struct state *out; /* NULL until the peer has */
-    bool say;          /* our bounds, beside the next header */
+    bool begins;       /* or the other end has said its bounds */
+    bool said;         /* our bounds */
+    uint32_t revision; /* of the schemas that both ends know */
 };
 
 const struct terse_state_limits terse_state_limits_default = {
@@ -45,7 +48,8 @@ enum terse_err terse_peer_new(struct terse_peer **out,
         return TERSE_ENOMEM;
     peer->schema = schema;
     peer->own = *own;
-    peer->say = begins && remembers(own);
+    peer->begins = begins;
+    peer->revision = 1;
     *out = peer;
     return TERSE_OK;
 }
@@ -81,10 +85,15 @@ static enum terse_err say_bounds(struct terse_peer *peer,
                                  struct terse_buf *out) {
     const uint32_t bounds[] = {peer->own.slots, peer->own.slot_bytes,
                                peer->own.templates, peer->own.template_bytes};
-    enum terse_err err = state_new(&peer->in, peer->schema, &peer->own);
+    enum terse_err err = TERSE_OK;
+    if (remembers(&peer->own))
+        err = state_new(&peer->in, peer->schema, &peer->own);
     for (uint32_t i = 0; i < 4 && err == TERSE_OK; i++)
         if (bounds[i] > 0)
             err = state_put_number(out, FRAME_SLOTS + i, bounds[i]);
+    if (err == TERSE_OK)
+        err = state_put_number(out, FRAME_REVISION,
+                               schema_revision(peer->schema));
     return err;
 }
 
@@ -96,8 +105,8 @@ enum terse_err terse_peer_pack(struct terse_peer *peer, const void *frame,
         return state_pack(peer->out, in, work, out);
     terse_buf_reset(out);
     enum terse_err err = terse_buf_append(out, frame, n);
-    if (err == TERSE_OK && is_open(in) && peer->say) {
-        peer->say = false;
+    if (err == TERSE_OK && is_open(in) && peer->begins && !peer->said) {
+        peer->said = true;
         err = say_bounds(peer, out);
     }
     return err;
@@ -121,17 +130,21 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     if (!wire_next(&in, &f))
         return TERSE_EFRAME;
     size_t header = (size_t)(in.p - (const uint8_t *)frame.p);
+    peer->begins = peer->begins || header < frame.n;
     while (in.p != in.end) {
         if (!wire_next(&in, &f) || f.type != WIRE_VARINT ||
-            f.number < FRAME_SLOTS || f.number > FRAME_TEMPLATE_BYTES)
+            f.number < FRAME_SLOTS || f.number > FRAME_REVISION)
             return TERSE_EFRAME;
-        uint32_t i = f.number - FRAME_SLOTS;
-        said[i] = at_most(f.value, own[i]);
+        if (f.number == FRAME_REVISION)
+            peer->revision =
+                f.value > 0 ? at_most(f.value, schema_revision(peer->schema))
+                            : 1;
+        else
+            said[f.number - FRAME_SLOTS] =
+                at_most(f.value, own[f.number - FRAME_SLOTS]);
     }
     struct terse_state_limits limits = {said[0], said[1], said[2], said[3]};
     enum terse_err err = TERSE_OK;
-    if (header < frame.n && !peer->in)
-        peer->say = remembers(&peer->own);
     if (remembers(&limits) && !peer->out)
         err = state_new(&peer->out, peer->schema, &limits);
     return err == TERSE_OK ? terse_buf_append(out, frame.p, header) : err;
@@ -147,4 +160,8 @@ enum terse_err terse_peer_unpack(struct terse_peer *peer, const void *frame,
     if (peer->in)
         return state_unpack(peer->in, in, work, out);
     return terse_buf_append(out, frame, n);
+}
+
+uint32_t terse_peer_revision(const struct terse_peer *peer) {
+    return peer->revision;
 }

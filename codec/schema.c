@@ -419,6 +419,10 @@ const struct sc_type *schema_nested(const struct terse_schema *s,
     return f->t->number == ELEMENT_CHILD ? type : NULL;
 }
 
+uint32_t schema_revision(const struct terse_schema *s) {
+    return s->t->revision;
+}
+
 bool schema_each_name(const struct terse_schema *s, schema_name_cb cb,
                       void *arg) {
     for (uint32_t i = 1; i <= s->n_qnames; i++)

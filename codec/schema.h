@@ -92,6 +92,9 @@ struct sc_ways schema_ways(const struct terse_schema *schema,
                            const struct sc_type *type, enum sc_item item,
                            uint16_t qname);
 
+/* The highest revision of any field. */
+uint32_t schema_revision(const struct terse_schema *schema);
+
 /* The field of this number, or NULL. */
 static inline const struct sc_field *schema_field(const struct sc_type *type,
                                                   uint32_t number) {

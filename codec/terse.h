@@ -244,6 +244,10 @@ terse_peer_new(struct terse_peer **out, const struct terse_schema *schema,
 /* Frees it; NULL is fine. */
 void terse_peer_free(struct terse_peer *peer);
 
+/* The schema revision that both ends know, 1 until the other end has said more:
+ * terse_limits.revision for what is encoded for it. */
+uint32_t terse_peer_revision(const struct terse_peer *peer);
+
 /* Buffers that pack and unpack work in: nothing in them outlives a call, so one
  * for each thread is enough. */
 struct terse_work {

@@ -30,6 +30,8 @@ struct world {
     int listening; /* tersed's */
     int client, proxy;
     bool preface_read;
+    struct terse_peer *peer; /* hears the agent; remembers nothing */
+    struct terse_work work;
     char *xml;         /* the last frame that tersed got, as XML */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
@@ -68,6 +70,10 @@ static int set_up(void **state) {
     w->agent.close_ms = 2000;
     w->agent.stall_ms = 5000;
     assert_int_equal(terse_schema_new(&w->agent.schema), TERSE_OK);
+    terse_work_init(&w->work, &terse_limits_default);
+    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
+                                    &(struct terse_state_limits){0}, false),
+                     TERSE_OK);
     /* The scripted proxy remembers nothing, so neither does the agent. */
     static const struct terse_state_limits no_state;
     w->agent.bridge = (struct bridge){w->agent.schema, &terse_limits_default,
@@ -94,6 +100,8 @@ static int tear_down(void **state) {
     net_listener_free(w->agent.listener);
     assert_true(agent_drain(&w->agent, 10000));
     net_resolver_free(w->agent.resolver);
+    terse_peer_free(w->peer);
+    terse_work_fini(&w->work);
     terse_schema_free(w->agent.schema);
     pthread_cond_destroy(&w->agent.left);
     pthread_mutex_destroy(&w->agent.lock);
@@ -204,7 +212,7 @@ static void read_exactly(int fd, void *p, size_t n) {
 /* The next frame as XML, "(close)" or "(end)". */
 static const char *proxy_hears(struct world *w) {
     struct terse_frame_info info;
-    struct terse_buf out;
+    struct terse_buf out, plain;
     uint8_t b[4], *frame;
     size_t n = 0;
 
@@ -223,12 +231,18 @@ static const char *proxy_hears(struct world *w) {
     }
     frame = malloc(n + 1);
     read_exactly(w->proxy, frame, n);
-    assert_int_equal(terse_frame_info(w->agent.schema, frame, n, &info),
-                     TERSE_OK);
     terse_buf_init(&out, 1 << 24);
-    assert_int_equal(terse_decode(w->agent.schema, &terse_limits_default, frame,
-                                  n, TERSE_STANDALONE, &out, NULL),
+    terse_buf_init(&plain, 1 << 24);
+    assert_int_equal(terse_peer_unpack(w->peer, frame, n, &w->work, &plain),
                      TERSE_OK);
+    assert_int_equal(terse_frame_info(w->agent.schema, terse_buf_data(&plain),
+                                      plain.len, &info),
+                     TERSE_OK);
+    assert_int_equal(terse_decode(w->agent.schema, &terse_limits_default,
+                                  terse_buf_data(&plain), plain.len,
+                                  TERSE_STANDALONE, &out, NULL),
+                     TERSE_OK);
+    terse_buf_fini(&plain);
     free(frame);
     w->xml = info.kind == TERSE_CLOSE
                  ? strdup("(close)")
