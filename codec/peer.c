@@ -155,6 +155,8 @@ enum terse_err terse_peer_unpack(struct terse_peer *peer, const void *frame,
                                  struct terse_buf *out) {
     struct terse_str in = {frame, n};
     terse_buf_reset(out);
+    if (n == 0)
+        return TERSE_EFRAME;
     if (is_open(in))
         return hear_bounds(peer, in, out);
     if (peer->in)

@@ -14,7 +14,7 @@ struct walk {
     struct terse_buf *out;
     enum terse_err err; /* the first one; nothing is written after it */
     bool unfit;         /* diff: no patch makes it */
-    unsigned depth;
+    unsigned depth, depth_max;
     unsigned n_links;
     struct link links[PATCH_LINKS_MAX];
 };
@@ -93,7 +93,7 @@ static bool next(struct walk *w, const struct sc_type *type, struct wire *in,
 }
 
 static bool deeper(struct walk *w) {
-    if (++w->depth <= PATCH_DEPTH_MAX)
+    if (++w->depth <= w->depth_max)
         return true;
     w->err = TERSE_EFRAME;
     return false;
@@ -239,6 +239,7 @@ enum terse_err template_diff(const struct terse_schema *schema,
     w.err = TERSE_OK;
     w.unfit = false;
     w.depth = w.n_links = 0;
+    w.depth_max = PATCH_DEPTH_MAX;
     diff(&w, type, from, to);
     if (w.err == TERSE_EFRAME)
         w.unfit = true, w.err = TERSE_OK;
@@ -332,6 +333,7 @@ enum terse_err template_merge(const struct terse_schema *schema,
     w.err = TERSE_OK;
     w.unfit = false;
     w.depth = w.n_links = 0;
+    w.depth_max = PATCH_DEPTH_MAX;
     merge(&w, type, from, patch);
     return w.err;
 }
@@ -405,6 +407,7 @@ enum terse_err template_strings(const struct terse_schema *schema,
     s.walk.err = TERSE_OK;
     s.walk.unfit = false;
     s.walk.depth = s.walk.n_links = 0;
+    s.walk.depth_max = cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX;
     s.cb = cb;
     s.arg = arg;
     copy(&s, type, message);
@@ -443,5 +446,6 @@ bool template_guarded(const struct terse_schema *schema,
     w.err = TERSE_OK;
     w.unfit = false;
     w.depth = w.n_links = 0;
+    w.depth_max = FRAME_DEPTH_MAX;
     return guarded(&w, type, message);
 }

@@ -23,7 +23,8 @@
 enum {
     PATCH_FIELDS_MAX = 64, /* in one message of a patch */
     PATCH_LINKS_MAX = 16,  /* changed values that others may follow */
-    PATCH_DEPTH_MAX = 32,
+    PATCH_DEPTH_MAX = 32,  /* messages in each other, in a template or patch */
+    FRAME_DEPTH_MAX = 300, /* in any frame: elements of 256 levels and more */
 };
 
 /* Appends to out the patch that makes `to` from `from`, both messages of

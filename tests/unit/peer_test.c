@@ -216,6 +216,23 @@ static void test_peer_revision_is_that_of_the_older_end(void **state) {
     pair_fini(&p);
 }
 
+/* As deep as the codec goes, known and unknown elements in turn. */
+static void test_peer_deep_elements_come_out_as_they_went_in(void **state) {
+    (void)state;
+    struct pair p;
+    char xml[4096] = "<message><body>x</body>";
+    pair_init(&p, &terse_state_limits_default, &terse_state_limits_default);
+    pass_headers(&p);
+    for (int i = 0; i < 60; i++)
+        strcat(xml, i % 3 ? "<deep>" : "<d xmlns='urn:example:d'>");
+    for (int i = 60; i-- > 0;)
+        strcat(xml, i % 3 ? "</deep>" : "</d>");
+    strcat(xml, "</message>");
+    for (int i = 0; i < 3; i++)
+        pass_xml(&p, i & 1, xml);
+    pair_fini(&p);
+}
+
 /* ---- what sizes tell
  * --------------------------------------------------------- */
 
@@ -294,6 +311,7 @@ static enum terse_err hostile(const void *bytes, size_t n) {
 
 static void test_peer_hostile_frames_are_refused(void **state) {
     (void)state;
+    assert_int_equal(hostile("", 0), TERSE_EFRAME);
     assert_int_equal(HOSTILE(0x30, 0x00), TERSE_OK); /* like 0: it is there */
     assert_int_equal(HOSTILE(0x30, 0x05), TERSE_EFRAME);       /* like none */
     assert_int_equal(HOSTILE(0x30, 0xff, 0x7f), TERSE_EFRAME); /* like 16383 */
@@ -383,6 +401,7 @@ int main(void) {
         cmocka_unit_test(test_peer_without_bounds_keeps_nothing),
         cmocka_unit_test(test_peer_not_asked_says_nothing),
         cmocka_unit_test(test_peer_revision_is_that_of_the_older_end),
+        cmocka_unit_test(test_peer_deep_elements_come_out_as_they_went_in),
         cmocka_unit_test(test_peer_text_costs_the_same_whatever_was_said),
         cmocka_unit_test(test_peer_status_and_subject_are_not_kept),
         cmocka_unit_test(test_peer_what_repeats_is_not_paid_twice),
