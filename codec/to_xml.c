@@ -694,6 +694,8 @@ static bool read_frame(struct dec *d, struct terse_str bytes,
         return false;
     if (w.p != w.end)
         return bad(d, w.p, "a frame that is two things");
+    if ((*f)->t->bind == BIND_NONE && out->number != FRAME_CLOSE)
+        return bad(d, bytes.p, "state in a frame, where none was agreed");
     return true;
 }
 

@@ -402,6 +402,27 @@ static void sample(size_t i, struct terse_buf *frame) {
 
 enum { SAMPLES = sizeof(samples) / sizeof(samples[0]) };
 
+/* What peer.c takes out of frames is nothing that the decoder knows. */
+static void test_to_xml_state_is_refused(void **state) {
+    (void)state;
+    struct terse_frame_info info;
+    static const uint8_t frames[][3] = {
+        {0x30, 0x00}, {0x38, 0x00}, {0x42, 0x00}, {0x80, 0x01, 0x05}};
+    static const size_t sizes[] = {2, 2, 2, 3};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct terse_buf out;
+        struct terse_error error;
+        terse_buf_init(&out, 1000);
+        assert_int_equal(terse_decode(schema, &codec_wide, frames[i], sizes[i],
+                                      TERSE_IN_STREAM, &out, &error),
+                         TERSE_EFRAME);
+        assert_int_equal(out.len, 0);
+        assert_int_equal(terse_frame_info(schema, frames[i], sizes[i], &info),
+                         TERSE_EFRAME);
+        terse_buf_fini(&out);
+    }
+}
+
 static void test_to_xml_every_truncation_is_refused(void **state) {
     struct terse_buf frame;
     (void)state;
@@ -639,6 +660,7 @@ int main(void) {
         cmocka_unit_test(test_to_xml_bad_numbers_are_refused),
         cmocka_unit_test(test_to_xml_header_with_content_is_refused),
         cmocka_unit_test(test_to_xml_offset_says_where),
+        cmocka_unit_test(test_to_xml_state_is_refused),
         cmocka_unit_test(test_to_xml_every_truncation_is_refused),
         cmocka_unit_test(test_to_xml_every_changed_byte_is_refused_or_sound),
         cmocka_unit_test(test_to_xml_limits_hold_exactly),
