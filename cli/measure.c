@@ -5,9 +5,11 @@
 #include "cli.h"
 #include "records.h"
 #include "squeeze.h"
+#include "tap.h"
 #include "top.h"
 #include "trip.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { C2S, S2C, DIRS };
@@ -21,7 +23,8 @@ struct sums {
 
 /* Both ends of the connection that is being measured. */
 struct ends {
-    struct terse_peer *peer[DIRS]; /* by the direction that each sends in */
+    struct terse_state_limits bounds; /* of both */
+    struct terse_peer *peer[DIRS];    /* by the direction that each sends in */
     struct terse_work work;
     struct terse_buf wire, back;
 };
@@ -30,6 +33,7 @@ struct measure {
     const struct cli_command *command;
     struct trip trip;
     struct ends ends;
+    struct tap tap;         /* on them */
     struct records records; /* of the file being read */
     struct squeeze squeeze[DIRS];
     struct sums sums; /* of that file */
@@ -41,7 +45,7 @@ struct measure {
 /* ---- the connection ------------------------------------------------------ */
 
 static void ends_init(struct ends *e) {
-    *e = (struct ends){{NULL, NULL}, {{0}, {0}, {0}}, {0}, {0}};
+    *e = (struct ends){.bounds = terse_state_limits_default};
     terse_work_init(&e->work, &terse_limits_default);
     terse_buf_init(&e->wire, terse_limits_default.frame_bytes);
     terse_buf_init(&e->back, terse_limits_default.frame_bytes);
@@ -68,8 +72,7 @@ static enum terse_err ends_send(struct ends *e, const struct terse_schema *s,
     enum terse_err err = TERSE_OK;
     for (int d = 0; d < DIRS && err == TERSE_OK; d++)
         if (!e->peer[d])
-            err = terse_peer_new(&e->peer[d], s, &terse_state_limits_default,
-                                 d == C2S);
+            err = terse_peer_new(&e->peer[d], s, &e->bounds, d == C2S);
     if (err == TERSE_OK)
         err =
             terse_peer_pack(e->peer[dir], frame.p, frame.n, &e->work, &e->wire);
@@ -83,7 +86,18 @@ static enum terse_err ends_send(struct ends *e, const struct terse_schema *s,
     return same ? TERSE_OK : TERSE_EFRAME;
 }
 
+static struct terse_str on_wire(const struct ends *e) {
+    return (struct terse_str){(const char *)terse_buf_data(&e->wire),
+                              e->wire.len};
+}
+
 /* ---- one file ------------------------------------------------------------ */
+
+static void tap_failed(struct measure *m) {
+    cli_complain(m->command, "%s: %s", m->tap.dir, strerror(errno));
+    m->tap.dir = NULL; /* once is enough */
+    m->failed = true;
+}
 
 static void on_item(void *arg, const struct trip_item *item) {
     struct measure *m = arg;
@@ -102,6 +116,8 @@ static void on_item(void *arg, const struct trip_item *item) {
         m->failed = true;
     }
     m->sums.frames[m->dir] += m->ends.wire.len;
+    if (!tap_write(&m->tap, m->dir, item->frame, on_wire(&m->ends)))
+        tap_failed(m);
     if (m->top && top_add(m->top, item->frame.p, item->frame.n) != TERSE_OK)
         m->failed = true;
 }
@@ -109,6 +125,8 @@ static void on_item(void *arg, const struct trip_item *item) {
 static enum terse_err end_connection(struct measure *m) {
     enum terse_err err = squeeze_end(&m->squeeze[C2S]);
     ends_forget(&m->ends);
+    if (!tap_end(&m->tap))
+        tap_failed(m);
     return err == TERSE_OK ? squeeze_end(&m->squeeze[S2C]) : err;
 }
 
@@ -161,8 +179,9 @@ static int read_records(struct measure *m) {
     return err == TERSE_OK ? CLI_OK : cli_complain(m->command, "out of memory");
 }
 
-static int run_file(struct measure *m, const char *name) {
+static int run_file(struct measure *m, const char *name, const char *tap_dir) {
     int code;
+    tap_init(&m->tap, tap_dir, name);
     memset(&m->sums, 0, sizeof(m->sums));
     for (int d = 0; d < DIRS; d++)
         squeeze_init(&m->squeeze[d]);
@@ -176,6 +195,8 @@ static int run_file(struct measure *m, const char *name) {
         squeeze_fini(&m->squeeze[d]);
     }
     records_fini(&m->records);
+    if (!tap_end(&m->tap))
+        tap_failed(m);
     return code;
 }
 
@@ -257,7 +278,7 @@ static int measure(const struct cli_args *args, struct measure *m) {
     if (!json)
         print_head();
     for (int i = 0; i < args->n_files && code == CLI_OK; i++) {
-        code = run_file(m, args->files[i]);
+        code = run_file(m, args->files[i], cli_value(args, "wire"));
         if (code == CLI_OK)
             code = print(json, args->files[i], &m->sums);
         add(&total, &m->sums);
@@ -271,8 +292,22 @@ static int measure(const struct cli_args *args, struct measure *m) {
     return code == CLI_OK && m->failed ? CLI_FAILED : code;
 }
 
+/* Reads "SLOTS,BYTES,TEMPLATES,BYTES". */
+static bool read_bounds(const char *text, struct terse_state_limits *out) {
+    int end = 0;
+    return strspn(text, "0123456789,") == strlen(text) &&
+           sscanf(text, "%9u,%9u,%9u,%9u%n", &out->slots, &out->slot_bytes,
+                  &out->templates, &out->template_bytes, &end) == 4 &&
+           text[end] == '\0';
+}
+
 static int run(const struct cli_args *args) {
     struct measure m = {.command = args->command};
+    const char *bounds = cli_value(args, "bounds");
+    ends_init(&m.ends);
+    if (bounds && !read_bounds(bounds, &m.ends.bounds))
+        return cli_complain(args->command, "--bounds %s: not four numbers",
+                            bounds);
     if (cli_value(args, "top") && cli_value(args, "json"))
         return cli_complain(args->command, "--json or --top, not both");
     if (cli_value(args, "top") && !(m.top = top_new()))
@@ -281,7 +316,6 @@ static int run(const struct cli_args *args) {
         top_free(m.top);
         return cli_complain(args->command, "out of memory");
     }
-    ends_init(&m.ends);
     int code = measure(args, &m);
     ends_fini(&m.ends);
     trip_fini(&m.trip);
@@ -298,12 +332,21 @@ static const struct cli_option options[] = {
     {"top", NULL,
      "Print which fields the frames' bytes go to, too, and how many bytes are "
      "in elements that no schema names."},
+    {"bounds", "N,N,N,N",
+     "How many slots and their bytes, how many templates and their bytes both "
+     "ends remember in each direction; 0,0,0,0 is nothing."},
+    {"wire", "DIR",
+     "Write each connection to DIR, which must exist: FILE.jsonl.1.c2s.wire is "
+     "what went from the client over the first one, with state, each frame "
+     "after its length as a varint, and FILE.jsonl.1.c2s.frames the same "
+     "frames without; s2c is the other direction."},
     {NULL, NULL, NULL},
 };
 
 const struct cli_command cli_measure = {
     .name = "measure",
-    .synopsis = "[--json | --top] FILE.jsonl...",
+    .synopsis = "[--json | --top] [--bounds N,N,N,N] [--wire DIR] "
+                "FILE.jsonl...",
     .summary = "count the bytes of recorded sessions",
     .description =
         "Reads recorded sessions, as terse roundtrip does, and prints for "
@@ -313,7 +356,7 @@ const struct cli_command cli_measure = {
         "  stateless  the frames alone, each by itself, without the framing\n"
         "             of a transport\n"
         "  frames     the frames as they go over a connection whose ends\n"
-        "             remember as much as they do by default\n"
+        "             remember what they do by default, or what --bounds says\n"
         "  zlib-9     the XML through one zlib stream per direction and\n"
         "             connection, level 9, with a sync flush per element\n"
         "  xz         the XML of a direction and connection at once by xz\n"

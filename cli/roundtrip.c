@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "records.h"
+#include "tap.h"
 #include "trip.h"
 
 #include <errno.h>
@@ -40,13 +41,7 @@ static void write_line(struct roundtrip *rt, const struct trip_item *item,
 
 /* Writes one frame as the native framing does: its length, then itself. */
 static void write_frame(struct roundtrip *rt, struct terse_str frame) {
-    size_t n = frame.n;
-    if (!rt->frames || n == 0)
-        return;
-    for (; n >= 0x80; n >>= 7)
-        fputc((int)(n & 0x7f) | 0x80, rt->frames);
-    fputc((int)n, rt->frames);
-    if (fwrite(frame.p, 1, frame.n, rt->frames) != frame.n)
+    if (rt->frames && frame.n > 0 && !tap_frame(rt->frames, frame.p, frame.n))
         rt->io_failed = true;
 }
 
