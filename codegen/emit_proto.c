@@ -2,6 +2,7 @@
  * emit_proto.c: terse.proto, the schema that is published: one flat file that
  * any stock protoc reads, the XML mapping kept as comments.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "codegen/model.h"
@@ -56,9 +57,30 @@ static const char *type_name(const struct field *f) {
     return names[f->desc->type];
 }
 
-static void emit_field(struct text *out, const struct field *f, bool in_oneof) {
+/* Behind its XML, what else who writes a frame must know of a field. */
+static void add_note(const char *note, struct text *out) {
+    text_printf(out, "%s%s", out->len ? "; " : "", note);
+}
+
+/* Fields of Frame that stand for no XML are about state. */
+static void describe(const struct message *msg, const struct field *f,
+                     struct text *out) {
+    if (msg->special == SPECIAL_FRAME && f->bind == BIND_NONE && !f->type)
+        text_add(out, "state");
+    else
+        model_describe(f, out);
+}
+
+static void emit_field(struct text *out, const struct message *msg,
+                       const struct field *f, bool in_oneof) {
     struct text item = {0};
-    model_describe(f, &item);
+    char since[32];
+    describe(msg, f, &item);
+    if (f->rule.private)
+        add_note(f->rule.bulk ? "private, bulk" : "private", &item);
+    snprintf(since, sizeof(since), "since %u", (unsigned)f->since);
+    if (f->since > 1)
+        add_note(since, &item);
     const char *label =
         in_oneof ? "  "
         : f->desc->label ==
@@ -88,19 +110,22 @@ static void emit_message(struct text *out, const struct message *msg) {
         if (typed && !in_oneof)
             text_add(out, "  oneof is {\n");
         in_oneof = typed;
-        emit_field(out, f, in_oneof);
+        emit_field(out, msg, f, in_oneof);
     }
     text_add(out, in_oneof ? "  }\n}\n" : "}\n");
 }
 
 void emit_proto(const struct model *m, struct text *out) {
     size_t i = 0, j = 0;
-    text_add(out,
-             "// The frames of Terse, for any Protobuf library: one Frame is "
-             "one top-level\n// element of an XMPP stream. Fields come in the "
-             "order of the XML they stand\n// for; behind each stands its XML. "
-             "Written by protoc-gen-terse; do not edit.\n"
-             "syntax = \"proto2\";\npackage terse;\n");
+    text_add(
+        out,
+        "// The frames of Terse, for any Protobuf library: one Frame is "
+        "one top-level\n// element of an XMPP stream. Fields come in the "
+        "order of the XML they stand\n// for; behind each stands its XML, "
+        "\"private\" where no state may keep its\n// value, and the schema "
+        "revision that brought it, if not the first. Written\n// by "
+        "protoc-gen-terse; do not edit.\n"
+        "syntax = \"proto2\";\npackage terse;\n");
     while (i < m->n_messages || j < m->n_enums) {
         if (j == m->n_enums ||
             (i < m->n_messages && m->messages[i].order < m->enums[j].order))
