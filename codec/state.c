@@ -11,6 +11,7 @@ enum {
     FRAME_STANZA_MAX = 3, /* message, presence, iq: what templates are for */
     WORTH = 12,           /* shorter frames gain nothing */
     TEMPLATE_SHARE = 2,   /* one template takes half of all bytes at most */
+    BULKY = 1500,         /* bytes: deflated without state where that halves */
     DEFLATE_FROM = 200,   /* bytes: smaller frames are not deflated */
 };
 
@@ -266,7 +267,21 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
         return TERSE_EFRAME;
     if (!parts.stanza || parts.others)
         return terse_buf_append(out, frame.p, frame.n);
-    enum terse_err err = pack_stanza(s, &parts.content, work, out);
+    enum terse_err err = TERSE_OK;
+    if (frame.n < BULKY) {
+        err = pack_stanza(s, &parts.content, work, out);
+        return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out)
+                               : err;
+    }
+    /* A roster: what it repeats, it repeats inside, and its hundreds of
+     * addresses would push all others out of their slots. */
+    err = terse_buf_append(out, frame.p, frame.n);
+    if (err == TERSE_OK)
+        err = deflate_frame(s, &parts.content, work, out);
+    if (err != TERSE_OK || out->len <= frame.n / 2)
+        return err;
+    terse_buf_reset(out);
+    err = pack_stanza(s, &parts.content, work, out);
     return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out) : err;
 }
 
