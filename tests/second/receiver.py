@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2
 
 BOUNDS = (128, 4000, 64, 12000)
 STANZAS, LIKE, KEEP, DEFLATED, OPEN = (1, 2, 3), 6, 7, 8, 13
+BESIDE = range(16, 21)  # slots to revision
 SLOT_MAX, FIELDS_MAX, LINKS_MAX, DEPTH_MAX = 1023, 64, 16, 32
 
 
@@ -106,6 +107,7 @@ class Receiver:
     def __init__(self, schema, bounds=BOUNDS):
         self.schema, self.bounds = schema, bounds
         self.slots, self.templates = {}, {}  # n: bytes; n: (number, bytes)
+        self.said = {}  # beside the other end's header, by number of the field
 
     def known(self, kind, data):
         """Of each field of a message: what the schema says, number, value."""
@@ -198,7 +200,9 @@ class Receiver:
         """What came, as it would be on a connection without state."""
         parts = fields(frame)
         must(parts, "empty frame")
-        if parts[0][0] == OPEN:  # what stands beside it is for the sender's side
+        if parts[0][0] == OPEN:  # and what the other end will remember
+            must(all(n in BESIDE for n, _ in parts[1:]), "beside a header")
+            self.said.update(parts[1:])
             return put(*parts[0])
         if parts[0][0] == DEFLATED:
             must(len(parts) == 1, "more than deflated")
