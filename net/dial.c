@@ -20,6 +20,7 @@ struct net_dial {
     void *arg;
     nng_aio *aio;
     nng_stream_dialer *dialer; /* of the attempt under way, or NULL */
+    struct job *burial;        /* to free it with; as long as it */
     nng_time deadline;
     bool cancelled;
     struct endpoints list;
@@ -28,9 +29,15 @@ struct net_dial {
     char text[256];
 };
 
+/* Gives up the dialler of the last attempt. */
+static void dial_bury(struct net_dial *dial) {
+    resolve_free_dialer(dial->resolver, dial->burial, dial->dialer);
+    dial->burial = NULL;
+    dial->dialer = NULL;
+}
+
 static void dial_free(struct net_dial *dial) {
-    if (dial->dialer)
-        resolve_free_dialer(dial->resolver, dial->dialer);
+    dial_bury(dial);
     nng_aio_reap(dial->aio);
     free(dial);
 }
@@ -66,10 +73,7 @@ static bool dial_next(struct net_dial *dial) {
     nng_time now = nng_clock();
     char url[80];
 
-    if (dial->dialer) {
-        resolve_free_dialer(dial->resolver, dial->dialer);
-        dial->dialer = NULL;
-    }
+    dial_bury(dial);
     while (!dial->cancelled && dial->next < dial->list.n) {
         const struct endpoint *e = &dial->list.at[dial->next];
         size_t left = dial->list.n - dial->next++;
@@ -81,8 +85,10 @@ static bool dial_next(struct net_dial *dial) {
         snprintf(url, sizeof(url),
                  strchr(e->addr, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u",
                  e->addr, e->port);
-        if (nng_stream_dialer_alloc(&dial->dialer, url)) {
+        dial->burial = resolve_job_new();
+        if (!dial->burial || nng_stream_dialer_alloc(&dial->dialer, url)) {
             dial->dialer = NULL;
+            dial_bury(dial);
             dial_failed(dial, NET_ENOMEM, net_strerror(NET_ENOMEM));
             continue;
         }

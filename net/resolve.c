@@ -300,12 +300,16 @@ enum net_err resolve_start(struct net_resolver *resolver,
     return NET_OK;
 }
 
-void resolve_free_dialer(struct net_resolver *resolver,
-                         nng_stream_dialer *dialer) {
-    struct job *job = calloc(1, sizeof(*job));
+struct job *resolve_job_new(void) {
+    return calloc(1, sizeof(struct job));
+}
 
-    if (!job)
-        return; /* a leak of one dialler is the lesser evil here */
+void resolve_free_dialer(struct net_resolver *resolver, struct job *job,
+                         nng_stream_dialer *dialer) {
+    if (!dialer) {
+        free(job);
+        return;
+    }
     job->resolver = resolver;
     job->dialer = dialer;
     push(resolver, job);

@@ -29,9 +29,12 @@ NET_NODISCARD enum net_err resolve_start(struct net_resolver *resolver,
                                          const struct net_target *target,
                                          resolve_cb cb, void *arg);
 
-/* Frees an nng dialler on the resolver's thread: nng waits in that for a task,
- * which a task thread must never do. */
-void resolve_free_dialer(struct net_resolver *resolver,
+/* What it takes to free a dialler later, taken beforehand, so that freeing it
+ * cannot fail. NULL if there is no memory. */
+struct job *resolve_job_new(void);
+/* Frees an nng dialler (NULL is fine) and its job on the resolver's thread: nng
+ * waits in that for a task, which a task thread must never do. */
+void resolve_free_dialer(struct net_resolver *resolver, struct job *job,
                          nng_stream_dialer *dialer);
 
 #endif
