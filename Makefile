@@ -83,7 +83,8 @@ OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
 	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
-	tests/fuzz/*.[ch] tests/second/*.[ch] bench/*.[ch] demo/*.[ch])
+	tests/fuzz/*.[ch] tests/second/*.[ch] bench/*.[ch] bench/lib/*.[ch] \
+	demo/*.[ch])
 
 SCHEMAS = $(sort $(patsubst schemas/%,%,\
 	$(wildcard schemas/*.proto schemas/terse/*.proto)))
@@ -110,11 +111,12 @@ UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
 DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
 BENCHES = $(patsubst bench/%.c,$(O)/bin/bench-%,$(wildcard bench/*.c))
+BENCH_LIB_C = $(wildcard bench/lib/*.c)
 FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo vector run bench lint format \
+.PHONY: help deps all check check-run demo vector run bench bench-codec lint format \
 	sanitize fuzz install dist clean
 
 help: ## this list
@@ -160,6 +162,11 @@ bench: ## measure bandwidth and speed; writes JSON to $(O)/bench
 	@$(MAKE) all $(BENCHES)
 	@mkdir -p $(O)/bench
 	@O='$(O)' bench/run
+
+bench-codec: ## of these, the codec's time and memory; ROUNDS=21
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(O)/bin/bench-codec
+	@O='$(O)' bench/run codec
 
 lint: ## format, #include directions, white space, cppcheck
 	@scripts/deps $(DEPS_LINT)
@@ -314,7 +321,10 @@ $(O)/bin/terse-agent: $(call objects,$(AGENT_C)) $(LIB_ALL)
 $(O)/bin/demo-%: $(O)/obj/demo/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
 	$(program)
 
-$(O)/bin/bench-%: $(O)/obj/bench/%.o $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
+# With the reader of recordings that terse has.
+$(O)/bin/bench-%: $(O)/obj/bench/%.o $(call objects,$(BENCH_LIB_C)) \
+		$(patsubst %,$(O)/obj/cli/%.o,records trip same xmltext) $(LIB_ALL) \
+		$(O)/obj/gen/terse.pb-c.o
 	$(program)
 
 LIB_E2E = $(if $(E2E_LIB_C),$(O)/lib/libe2e.a)
