@@ -112,9 +112,34 @@ static bool tags(struct xml_scan *s, char c) {
     return true;
 }
 
+/* Where an ASCII character changes anything, one bit for each place. At places
+ * that are not here all characters do. */
+static const uint8_t marks[0x80] = {
+    ['<'] = 1 << SCAN_TEXT | 1 << SCAN_END,
+    ['&'] = 1 << SCAN_TEXT | 1 << SCAN_QUOT | 1 << SCAN_APOS,
+    ['>'] = 1 << SCAN_TAG | 1 << SCAN_END,
+    ['"'] = 1 << SCAN_TAG | 1 << SCAN_QUOT | 1 << SCAN_END,
+    ['\''] = 1 << SCAN_TAG | 1 << SCAN_APOS | 1 << SCAN_END,
+    ['='] = 1 << SCAN_TAG,
+};
+
+/* The first of p's characters from i on that is to be looked at: most are
+ * within a name, a value or a text, where nothing happens. */
+static size_t skip(const struct xml_scan *s, const char *p, size_t i,
+                   size_t n) {
+    const unsigned places = 1 << SCAN_TEXT | 1 << SCAN_TAG | 1 << SCAN_END |
+                            1 << SCAN_QUOT | 1 << SCAN_APOS;
+    unsigned here = 1u << s->at;
+    if (s->more > 0 || s->ref > 0 || !(here & places))
+        return i;
+    while (i < n && (uint8_t)p[i] < 0x80 && !(marks[(uint8_t)p[i]] & here))
+        i++;
+    return i;
+}
+
 size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
                 enum terse_err *err) {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = skip(s, p, 0, n); i < n; i = skip(s, p, i + 1, n)) {
         uint8_t c = (uint8_t)p[i];
         if ((c >= 0x80 || s->more > 0) && !utf8(s, c)) {
             *err = TERSE_EENCODING;
