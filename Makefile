@@ -116,7 +116,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo vector run bench bench-codec lint format \
+.PHONY: help deps all check check-run demo vector lock run bench bench-codec lint format \
 	sanitize fuzz install dist clean
 
 help: ## this list
@@ -151,6 +151,15 @@ vector: ## write the frames of tests/vectors/T.txt anew, for review (T=name)
 	@scripts/deps $(DEPS)
 	@$(MAKE) all
 	@O='$(O)' tests/vector '$(T)'
+
+lock: ## write schemas/lock anew: what is released of the schemas
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(PLUGIN)
+	@mkdir -p $(O)/lock
+	$(Q)ASAN_OPTIONS=detect_leaks=0 protoc \
+		--plugin=protoc-gen-terse=$(PLUGIN) \
+		--terse_out=write_lock=schemas/lock:$(O)/lock -Ischemas $(SCHEMAS)
+	$(Q)mv $(O)/lock/lock schemas/lock
 
 run: ## tersed on this machine, with deploy/'s sample configuration
 	@scripts/deps $(DEPS)

@@ -31,6 +31,7 @@ struct way_slot {
 struct value_slot {
     struct terse_str text;
     uint32_t number;
+    uint16_t since;
     uint16_t values; /* enum index + 1; 0: free */
 };
 
@@ -167,11 +168,15 @@ static uint32_t way_rank(const struct sc_field *f) {
 
 static void add_way(struct terse_schema *s, const struct sc_type *type,
                     enum sc_item item, uint16_t qname,
-                    const struct sc_field *field, uint32_t value) {
+                    const struct sc_field *field,
+                    const struct table_value *value) {
+    uint16_t since = field->t->since;
+    if (value && value->since > since)
+        since = value->since;
     s->rows[s->n_rows++] = (struct way_row){
         .key = way_key(s, type, item, qname),
         .rank = way_rank(field),
-        .way = {field, value},
+        .way = {field, value ? value->number : 0, since},
     };
 }
 
@@ -180,10 +185,10 @@ static void add_field_ways(struct terse_schema *s, const struct sc_type *type,
     const struct table_enum *e = &s->t->enums[f->t->values];
     switch ((enum table_bind)f->t->bind) {
     case BIND_TEXT:
-        add_way(s, type, ITEM_TEXT, 0, f, 0);
+        add_way(s, type, ITEM_TEXT, 0, f, NULL);
         break;
     case BIND_ATTR:
-        add_way(s, type, ITEM_ATTR, add_qname(s, f->ns, f->name), f, 0);
+        add_way(s, type, ITEM_ATTR, add_qname(s, f->ns, f->name), f, NULL);
         break;
     case BIND_LEAF_ATTR:
         f->attr_qname = add_qname(s, str_of(""), str_of(f->t->attr));
@@ -191,13 +196,13 @@ static void add_field_ways(struct terse_schema *s, const struct sc_type *type,
     case BIND_LEAF:
     case BIND_FLAG:
     case BIND_CHILD:
-        add_way(s, type, ITEM_CHILD, add_qname(s, f->ns, f->name), f, 0);
+        add_way(s, type, ITEM_CHILD, add_qname(s, f->ns, f->name), f, NULL);
         break;
     case BIND_CHOICE:
         for (uint16_t i = 0; i < e->n_values; i++) {
             struct terse_str name = str_of(e->values[i].text);
             add_way(s, type, ITEM_CHILD, add_qname(s, f->ns, name), f,
-                    e->values[i].number);
+                    &e->values[i]);
         }
         break;
     case BIND_NONE:
@@ -282,7 +287,7 @@ static bool make_enum(struct terse_schema *s, uint16_t index) {
         struct terse_str text = str_of(e->values[i].text);
         struct value_slot *slot = value_slot(s, index, text);
         *slot = (struct value_slot){text, e->values[i].number,
-                                    (uint16_t)(index + 1)};
+                                    e->values[i].since, (uint16_t)(index + 1)};
         out->by_number[e->values[i].number] = text;
     }
     return true;
@@ -304,10 +309,10 @@ static bool make_enums(struct terse_schema *s) {
 }
 
 bool schema_value(const struct terse_schema *s, uint16_t values,
-                  struct terse_str text, uint32_t *out) {
+                  struct terse_str text, uint32_t revision, uint32_t *out) {
     const struct value_slot *slot = value_slot(s, values, text);
     *out = slot->number;
-    return slot->values != 0;
+    return slot->values != 0 && slot->since <= revision;
 }
 
 bool schema_text(const struct terse_schema *s, uint16_t values, uint64_t number,
@@ -320,8 +325,8 @@ bool schema_text(const struct terse_schema *s, uint16_t values, uint64_t number,
 }
 
 bool schema_word(const struct terse_schema *s, struct terse_str text,
-                 uint32_t *out) {
-    return schema_value(s, s->t->word, text, out);
+                 uint32_t revision, uint32_t *out) {
+    return schema_value(s, s->t->word, text, revision, out);
 }
 
 bool schema_word_text(const struct terse_schema *s, uint64_t number,

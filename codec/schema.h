@@ -30,6 +30,7 @@ struct sc_type {
 struct sc_way {
     const struct sc_field *field;
     uint32_t value;
+    uint16_t since; /* schema revision that brought it */
 };
 
 /* The ways to write one item of one type, in the order in which they are to be
@@ -92,7 +93,7 @@ struct sc_ways schema_ways(const struct terse_schema *schema,
                            const struct sc_type *type, enum sc_item item,
                            uint16_t qname);
 
-/* The highest revision of any field. */
+/* The highest revision of any field or value. */
 uint32_t schema_revision(const struct terse_schema *schema);
 
 /* The field of this number, or NULL. */
@@ -109,15 +110,16 @@ const struct sc_type *schema_nested(const struct terse_schema *schema,
                                     const struct sc_type *type,
                                     const struct sc_field *field);
 
-/* Values of an enum: characters to number and back; false if it has none. */
+/* Values of an enum: characters to number, if it is no newer than `revision`,
+ * and back; false if it has none. */
 bool schema_value(const struct terse_schema *schema, uint16_t values,
-                  struct terse_str text, uint32_t *out);
+                  struct terse_str text, uint32_t revision, uint32_t *out);
 bool schema_text(const struct terse_schema *schema, uint16_t values,
                  uint64_t number, struct terse_str *out);
 
 /* The same for the dictionary. */
 bool schema_word(const struct terse_schema *schema, struct terse_str text,
-                 uint32_t *out);
+                 uint32_t revision, uint32_t *out);
 bool schema_word_text(const struct terse_schema *schema, uint64_t number,
                       struct terse_str *out);
 

@@ -78,6 +78,7 @@ struct table_type {
 struct table_value {
     const char *text; /* the characters that the value stands for */
     uint32_t number;
+    uint16_t since; /* schema revision that brought it */
 };
 
 struct table_enum {
@@ -95,7 +96,7 @@ struct tables {
     uint16_t element;  /* index of type Element */
     uint16_t attr;     /* index of type Attr */
     uint16_t word;     /* index of enum Word */
-    uint16_t revision; /* the highest `since` of all fields */
+    uint16_t revision; /* the highest `since` of all fields and values */
 };
 
 /* The tables of schemas/, written by protoc-gen-terse into build/gen/tables.c.

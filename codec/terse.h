@@ -71,7 +71,8 @@ struct terse_limits {
     uint32_t text_bytes;   /* one attribute value or one run of text */
     uint32_t name_bytes;   /* one local name or one namespace name */
     uint32_t revision;     /* of the schemas, that who reads the frames knows:
-                              no field of a newer one is written; 0 is 1 */
+                              no field or value of a newer one is written;
+                              0 is 1 */
 };
 
 /* Defaults: 1 MiB, 1 MiB, 20000, 128, 64, 1 MiB, 1024. */

@@ -20,7 +20,7 @@
 struct enc {
     const struct terse_schema *schema;
     struct terse_buf *out;
-    uint32_t revision;  /* no field is newer */
+    uint32_t revision;  /* no field or value is newer */
     enum terse_err err; /* the first one; writing does nothing after it */
 };
 
@@ -125,7 +125,7 @@ static bool put_packed(struct enc *e, uint32_t number, struct terse_str s) {
 /* Writes s as a word of the dictionary; false if it is none. */
 static bool put_word(struct enc *e, uint32_t number, struct terse_str s) {
     uint32_t word;
-    if (!schema_word(e->schema, s, &word))
+    if (!schema_word(e->schema, s, e->revision, &word))
         return false;
     put_varint_field(e, number, word);
     return true;
@@ -150,7 +150,7 @@ static bool put_value(struct enc *e, uint32_t number, uint8_t form,
     case FORM_WORD:
         return put_word(e, number, s);
     case FORM_NAMED:
-        if (!schema_value(e->schema, values, s, &known))
+        if (!schema_value(e->schema, values, s, e->revision, &known))
             return false;
         put_varint_field(e, number, known);
         return true;
@@ -259,7 +259,7 @@ static bool put_way(struct enc *e, const struct sc_way *way,
         put_varint_field(e, f->t->number, 1);
         return true;
     case BIND_CHOICE:
-        if (node->n_attrs > 0 || node->first)
+        if (node->n_attrs > 0 || node->first || way->since > e->revision)
             return false;
         put_varint_field(e, f->t->number, way->value);
         return true;

@@ -83,8 +83,10 @@ static int form_by_name(const struct binding *b) {
     static const struct {
         const char *end;
         enum table_form form;
-    } rows[] = {
-        {"_uuid", FORM_UUID}, {"_hex", FORM_HEX}, {"_base64", FORM_BASE64}, {"deflated", FORM_BASE64}};
+    } rows[] = {{"_uuid", FORM_UUID},
+                {"_hex", FORM_HEX},
+                {"_base64", FORM_BASE64},
+                {"deflated", FORM_BASE64}};
     size_t n = strlen(b->f->proto);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         size_t end = strlen(rows[i].end);
@@ -338,6 +340,8 @@ static void describe_child(const char *name, const struct field *f,
         text_add(out, "'");
     }
 }
+
+const char *model_form_name(enum table_form form) { return form_names[form]; }
 
 void model_describe(const struct field *f, struct text *out) {
     switch (f->bind) {

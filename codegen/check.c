@@ -70,6 +70,9 @@ static void check_value(const struct enumeration *e, size_t i,
     if (v->number < 0 || v->number > NUMBER_MAX)
         report_add(r, v->at, "%s = %d, use a number from 0 to %d", v->proto,
                    v->number, NUMBER_MAX);
+    if (v->since == 0 || v->since > UINT16_MAX)
+        report_add(r, v->at, "%s has since %llu, use 1 to %d", v->proto,
+                   (unsigned long long)v->since, UINT16_MAX);
     if (!v->text)
         report_add(r, v->at,
                    "%s stands for no characters, add [(terse.value) = \"...\"]",

@@ -30,12 +30,15 @@ static void emit_enum(struct text *out, const struct enumeration *e) {
         const struct value *v = &e->values[i];
         text_printf(out, "  %s = %d;  // \"", v->proto, v->number);
         text_add_escaped(out, v->text ? v->text : "");
-        text_add(out, "\"\n");
+        text_add(out, "\"");
+        if (v->since > 1)
+            text_printf(out, "; since %u", (unsigned)v->since);
+        text_add(out, "\n");
     }
     text_add(out, "}\n");
 }
 
-static const char *type_name(const struct field *f) {
+const char *model_type_name(const struct field *f) {
     static const char *const names[] = {
         [GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING] =
             "string",
@@ -87,7 +90,7 @@ static void emit_field(struct text *out, const struct message *msg,
                 GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED
             ? "repeated "
             : "optional ";
-    text_printf(out, "  %s%s %s = %d;", label, type_name(f), f->proto,
+    text_printf(out, "  %s%s %s = %d;", label, model_type_name(f), f->proto,
                 f->desc->number);
     if (item.len)
         text_printf(out, "  // %s", item.data);

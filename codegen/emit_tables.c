@@ -86,7 +86,8 @@ static void emit_enum(struct text *out, const struct enumeration *e) {
     for (size_t i = 0; i < e->n_values; i++) {
         text_add(out, "    {");
         text_add_literal(out, e->values[i].text);
-        text_printf(out, ", %d},\n", e->values[i].number);
+        text_printf(out, ", %d, %u},\n", e->values[i].number,
+                    (unsigned)e->values[i].since);
     }
     text_add(out, "};\n\n");
 }
@@ -132,15 +133,6 @@ static void emit_types(struct text *out, const struct model *m) {
     text_add(out, "};\n\n");
 }
 
-static unsigned revision(const struct model *m) {
-    unsigned max = 1;
-    for (size_t i = 0; i < m->n_messages; i++)
-        for (size_t j = 0; j < m->messages[i].n_fields; j++)
-            if (m->messages[i].fields[j].since > max)
-                max = m->messages[i].fields[j].since;
-    return max;
-}
-
 void emit_tables(const struct model *m, struct text *out) {
     text_add(out, "/* Written by protoc-gen-terse; do not edit. */\n"
                   "#include \"codec/table.h\"\n\n");
@@ -154,5 +146,6 @@ void emit_tables(const struct model *m, struct text *out) {
                 "    .word = %u,\n    .revision = %u,\n};\n",
                 m->n_messages, m->n_enums, m->special[SPECIAL_FRAME]->index,
                 m->special[SPECIAL_ELEMENT]->index,
-                m->special[SPECIAL_ATTR]->index, m->word->index, revision(m));
+                m->special[SPECIAL_ATTR]->index, m->word->index,
+                model_revision(m));
 }

@@ -117,8 +117,9 @@ static void load_enum(struct model *m, const FileProto *file, size_t i,
         struct value *v = &e->values[j];
         v->proto = desc->value[j]->name;
         v->number = desc->value[j]->number;
+        v->since = 1;
         v->at = inner_place(file, FILE_ENUM, i, ENUM_VALUE, j);
-        if (!rules_value(o ? &o->base : NULL, &v->text))
+        if (!rules_value(o ? &o->base : NULL, &v->text, &v->since))
             report_add(r, v->at,
                        "%s: (terse.value) cannot be read, update "
                        "the generator",
@@ -346,4 +347,20 @@ void model_load(struct model *m, const Request *request, struct report *r) {
     order(m);
     resolve(m, r);
     free(files);
+}
+
+static void raise_to(uint64_t since, unsigned *max) {
+    if (since > *max)
+        *max = (unsigned)since;
+}
+
+unsigned model_revision(const struct model *m) {
+    unsigned max = 1;
+    for (size_t i = 0; i < m->n_messages; i++)
+        for (size_t j = 0; j < m->messages[i].n_fields; j++)
+            raise_to(m->messages[i].fields[j].since, &max);
+    for (size_t i = 0; i < m->n_enums; i++)
+        for (size_t j = 0; j < m->enums[i].n_values; j++)
+            raise_to(m->enums[i].values[j].since, &max);
+    return max;
 }

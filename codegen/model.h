@@ -26,6 +26,7 @@ struct value {
     const char *proto; /* name in the schema */
     const char *text;  /* (terse.value), or NULL */
     int32_t number;
+    uint64_t since; /* schema revision that brought it */
     struct place at;
 };
 
@@ -96,6 +97,13 @@ void model_load(struct model *m, const Request *request, struct report *r);
 /* The item that a field stands for, for people, e.g. "attribute to". */
 void model_describe(const struct field *f, struct text *out);
 
+/* A form's name in the schema, and a type's. */
+const char *model_form_name(enum table_form form);
+const char *model_type_name(const struct field *f);
+
+/* The highest `since` there is. */
+unsigned model_revision(const struct model *m);
+
 /* bind.c: fills in the second half of each field. */
 void model_bind(struct model *m, struct report *r);
 
@@ -104,6 +112,13 @@ void model_check(struct model *m, struct report *r);
 
 /* Refuses a file that has no vector in `dir`. */
 void check_vectors(const Request *request, const char *dir, struct report *r);
+
+/* lock.c: refuses what breaks with the lock at `path`. */
+void lock_check(const struct model *m, const char *path, struct report *r);
+/* The lock as it is to be now: a draft if that at `path` is one or there is
+ * none, else what breaks with that is refused. */
+void lock_write(const struct model *m, const char *path, struct text *out,
+                struct report *r);
 
 /* emit_*.c: what is written. */
 void emit_tables(const struct model *m, struct text *out);

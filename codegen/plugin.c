@@ -2,7 +2,10 @@
  * protoc-gen-terse: a protoc plugin. Reads a CodeGeneratorRequest from stdin
  * and writes a CodeGeneratorResponse to stdout: tables.c and terse.proto, or
  * an error with a line "file:line: what, fix" for each thing that cannot be
- * mapped. Parameter vectors=DIR: each RFC and XEP must have a vector in DIR.
+ * mapped. Parameters, with commas between:
+ *   vectors=DIR      each RFC and XEP must have a vector in DIR
+ *   lock=FILE        nothing may break with the lock in FILE
+ *   write_lock=FILE  writes a lock, to take the place of FILE, and nothing else
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,47 +29,90 @@ static bool read_all(FILE *in, struct text *out) {
     return !ferror(in);
 }
 
+/* A file of the response, if there is anything in it. */
+struct output {
+    const char *name;
+    struct text text;
+};
+
 /* Writes files, or the error where there is one. */
-static bool respond(char *error, char *tables, char *proto) {
-    ResponseFile files[2];
-    ResponseFile *list[] = {&files[0], &files[1]};
+static bool respond(char *error, struct output *outputs, size_t n) {
+    ResponseFile *files = mem_new(n, sizeof(*files));
+    ResponseFile **list = mem_new(n, sizeof(*list));
     Response response =
         GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
-    google__protobuf__compiler__code_generator_response__file__init(&files[0]);
-    google__protobuf__compiler__code_generator_response__file__init(&files[1]);
-    files[0].name = "tables.c";
-    files[0].content = tables;
-    files[1].name = "terse.proto";
-    files[1].content = proto;
     response.error = error;
-    if (!error) {
-        response.n_file = 2;
-        response.file = list;
+    response.file = list;
+    for (size_t i = 0; i < n && !error; i++) {
+        if (!outputs[i].text.len)
+            continue;
+        google__protobuf__compiler__code_generator_response__file__init(
+            &files[i]);
+        files[i].name = (char *)outputs[i].name;
+        files[i].content = outputs[i].text.data;
+        list[response.n_file++] = &files[i];
     }
-    size_t n =
+    size_t size =
         google__protobuf__compiler__code_generator_response__get_packed_size(
             &response);
-    uint8_t *bytes = mem_new(n, 1);
+    uint8_t *bytes = mem_new(size, 1);
     google__protobuf__compiler__code_generator_response__pack(&response, bytes);
-    return fwrite(bytes, 1, n, stdout) == n && fflush(stdout) == 0;
+    return fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0;
 }
 
-static void check_parameter(const Request *request, struct report *r) {
-    static const char vectors[] = "vectors=";
-    const char *p = request->parameter;
+struct parameters {
+    const char *vectors, *lock, *write_lock; /* NULL where not given */
+};
+
+static void read_parameter(char *p, struct parameters *out, struct report *r) {
+    struct {
+        const char *name;
+        const char **value;
+    } rows[] = {{"vectors", &out->vectors},
+                {"lock", &out->lock},
+                {"write_lock", &out->write_lock}};
     struct place nowhere = {"protoc-gen-terse", 0};
-    if (!p || !*p)
-        return;
-    if (strncmp(p, vectors, strlen(vectors)) == 0)
-        check_vectors(request, p + strlen(vectors), r);
-    else
-        report_add(r, nowhere, "unknown parameter '%s', write vectors=DIR", p);
+    size_t n = strcspn(p, "=");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows) && p[n]; i++) {
+        if (strlen(rows[i].name) == n && strncmp(p, rows[i].name, n) == 0) {
+            *rows[i].value = p + n + 1;
+            return;
+        }
+    }
+    report_add(r, nowhere,
+               "unknown parameter '%s', write vectors=DIR, lock=FILE or "
+               "write_lock=FILE",
+               p);
+}
+
+static void read_parameters(char *p, struct parameters *out, struct report *r) {
+    for (char *one; p && *p && (one = strsep(&p, ",")) != NULL;)
+        read_parameter(one, out, r);
+}
+
+static void check(struct model *m, const Request *request,
+                  const struct parameters *given, struct report *r) {
+    if (given->vectors)
+        check_vectors(request, given->vectors, r);
+    model_load(m, request, r);
+    model_bind(m, r);
+    if (r->n == 0)
+        model_check(m, r);
+    if (r->n == 0 && given->lock)
+        lock_check(m, given->lock, r);
 }
 
 int main(void) {
-    struct text in = {0}, tables = {0}, proto = {0};
+    enum { TABLES, PROTO, LOCK, OUTPUTS };
+    struct output outputs[OUTPUTS] = {
+        [TABLES] = {"tables.c", {0}},
+        [PROTO] = {"terse.proto", {0}},
+        [LOCK] = {"lock", {0}},
+    };
+    struct text in = {0};
     struct model model = {0};
     struct report report = {0};
+    struct parameters given = {0};
     if (!read_all(stdin, &in))
         return fail(strerror(errno));
     Request *request =
@@ -75,16 +121,17 @@ int main(void) {
     if (!request)
         return fail("stdin is no CodeGeneratorRequest; protoc runs "
                     "this program");
-    check_parameter(request, &report);
-    model_load(&model, request, &report);
-    model_bind(&model, &report);
-    if (report.n == 0)
-        model_check(&model, &report);
-    if (report.n == 0) {
-        emit_tables(&model, &tables);
-        emit_proto(&model, &proto);
+    read_parameters(request->parameter ? text_format("%s", request->parameter)
+                                       : NULL,
+                    &given, &report);
+    check(&model, request, &given, &report);
+    if (report.n == 0 && given.write_lock) {
+        lock_write(&model, given.write_lock, &outputs[LOCK].text, &report);
+    } else if (report.n == 0) {
+        emit_tables(&model, &outputs[TABLES].text);
+        emit_proto(&model, &outputs[PROTO].text);
     }
-    if (!respond(report.lines.data, tables.data, proto.data))
+    if (!respond(report.lines.data, outputs, OUTPUTS))
         return fail(strerror(errno));
     google__protobuf__compiler__code_generator_request__free_unpacked(request,
                                                                       NULL);

@@ -4,7 +4,12 @@
 
 #include "codegen/text.h"
 
-enum { OPTION_ELEMENT = 56100, OPTION_FIELD = 56101, OPTION_VALUE = 56102 };
+enum {
+    OPTION_ELEMENT = 56100,
+    OPTION_FIELD = 56101,
+    OPTION_VALUE = 56102,
+    OPTION_VALUE_SINCE = 56103,
+};
 
 /* ---- Protobuf's wire format, as much of it as options need --------------- */
 
@@ -165,6 +170,20 @@ bool rules_field(const ProtobufCMessage *options, struct field_rule *out) {
     return each_option(options, OPTION_FIELD, read_field, out);
 }
 
-bool rules_value(const ProtobufCMessage *options, const char **out) {
-    return each_option(options, OPTION_VALUE, read_value, out);
+static bool read_since(const ProtobufCMessage *options, uint64_t *out) {
+    for (unsigned i = 0; options && i < options->n_unknown_fields; i++) {
+        const ProtobufCMessageUnknownField *f = &options->unknown_fields[i];
+        struct bytes in = {f->data, f->len};
+        if (f->tag == OPTION_VALUE_SINCE &&
+            (f->wire_type != PROTOBUF_C_WIRE_TYPE_VARINT ||
+             !read_varint(&in, out)))
+            return false;
+    }
+    return true;
+}
+
+bool rules_value(const ProtobufCMessage *options, const char **value,
+                 uint64_t *since) {
+    return each_option(options, OPTION_VALUE, read_value, value) &&
+           read_since(options, since);
 }

@@ -32,7 +32,9 @@ struct field_rule {
  * the bytes are no such rule. */
 bool rules_element(const ProtobufCMessage *options, struct element_rule *out);
 bool rules_field(const ProtobufCMessage *options, struct field_rule *out);
-/* (terse.value), NULL where there is none. */
-bool rules_value(const ProtobufCMessage *options, const char **out);
+/* (terse.value) and (terse.value_since); each as it was where it is not there.
+ */
+bool rules_value(const ProtobufCMessage *options, const char **value,
+                 uint64_t *since);
 
 #endif

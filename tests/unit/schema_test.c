@@ -126,12 +126,13 @@ static void test_schema_every_word_comes_back(void **state) {
     assert_true(words->n_values > 100);
     for (uint16_t i = 0; i < words->n_values; i++) {
         const struct table_value *v = &words->values[i];
-        assert_true(schema_word(schema, str_of(v->text), &number));
+        assert_true(schema_word(schema, str_of(v->text), v->since, &number));
         assert_int_equal(number, v->number);
         assert_true(schema_word_text(schema, number, &text));
         assert_true(str_is(text, v->text));
     }
-    assert_false(schema_word(schema, str_of("no such word at all"), &number));
+    assert_false(schema_word(schema, str_of("no such word at all"), UINT32_MAX,
+                             &number));
     assert_false(schema_word_text(schema, UINT64_MAX, &text));
     uint64_t last = words->values[words->n_values - 1].number;
     assert_false(schema_word_text(schema, last + 1, &text));
