@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes what fuzzing starts from: tests/fuzz/seeds.py DIR makes DIR/xml (one
 element or more per file, from tests/vectors and the first elements of each
-recorded session), DIR/frame (empty: frame_fuzz fills it) and DIR/words.dict,
-libFuzzer's dictionary of the well-known strings."""
+recorded session), DIR/frame and DIR/peer (empty: the fuzzers of these names
+fill them) and DIR/words.dict, libFuzzer's dictionary of the well-known
+strings."""
 
 import json
 import os
@@ -56,7 +57,7 @@ def words():
 
 def main():
     out = sys.argv[1]
-    for part in ("xml", "frame"):
+    for part in ("xml", "frame", "peer"):
         os.makedirs(os.path.join(out, part), exist_ok=True)
     seen = set()
     for source in (vectors, sessions):
