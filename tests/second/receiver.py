@@ -152,12 +152,13 @@ class Receiver:
             out += put(number, value)
         return out
 
-    def strip(self, kind, data):
+    def strip(self, kind, data, depth=1):
         """A message with nothing private in it but places."""
+        must(depth <= DEPTH_MAX, "template too deep")
         out = b""
         for field, number, value in self.known(kind, data):
             if field.inner:
-                value = self.strip(field.inner, value)
+                value = self.strip(field.inner, value, depth + 1)
             elif field.private:
                 value = b"" if field.bytes else 0
             out += put(number, value)
