@@ -3,6 +3,7 @@
  * frames, and compressed.
  */
 #include "cli.h"
+#include "plot.h"
 #include "records.h"
 #include "squeeze.h"
 #include "tap.h"
@@ -36,9 +37,10 @@ struct measure {
     struct tap tap;         /* on them */
     struct records records; /* of the file being read */
     struct squeeze squeeze[DIRS];
-    struct sums sums; /* of that file */
-    struct top *top;  /* NULL where not asked for */
-    int dir;          /* of the record being read */
+    struct sums sums;  /* of that file */
+    struct top *top;   /* NULL where not asked for */
+    struct plot *plot; /* the same */
+    int dir;           /* of the record being read */
     bool failed;
 };
 
@@ -260,6 +262,30 @@ static int print(bool json, const char *file, const struct sums *sums) {
     return CLI_OK;
 }
 
+/* A group of bars for these sums, where a picture is asked for. */
+static int draw(struct measure *m, const char *file, const struct sums *s) {
+    uint64_t v[PLOT_BARS] = {0};
+    for (int d = 0; d < DIRS; d++) {
+        v[PLOT_XML] += s->xml[d];
+        v[PLOT_STATELESS] += s->stateless[d];
+        v[PLOT_FRAMES] += s->frames[d];
+        v[PLOT_ZLIB9] += s->zlib9[d];
+        v[PLOT_XZ] += s->xz[d];
+    }
+    if (m->plot && !plot_add(m->plot, file, v))
+        return cli_complain(m->command, "out of memory");
+    return CLI_OK;
+}
+
+static int write_plot(const struct measure *m, const char *name) {
+    FILE *out = fopen(name, "w");
+    bool ok = out && plot_write(m->plot, out);
+    if (out && fclose(out) != 0)
+        ok = false;
+    return ok ? CLI_OK
+              : cli_complain(m->command, "%s: %s", name, strerror(errno));
+}
+
 static void add(struct sums *total, const struct sums *s) {
     for (int d = 0; d < DIRS; d++) {
         total->elements[d] += s->elements[d];
@@ -281,10 +307,16 @@ static int measure(const struct cli_args *args, struct measure *m) {
         code = run_file(m, args->files[i], cli_value(args, "wire"));
         if (code == CLI_OK)
             code = print(json, args->files[i], &m->sums);
+        if (code == CLI_OK)
+            code = draw(m, args->files[i], &m->sums);
         add(&total, &m->sums);
     }
     if (code == CLI_OK)
         code = print(json, "total", &total);
+    if (code == CLI_OK)
+        code = draw(m, "all together", &total);
+    if (code == CLI_OK && m->plot)
+        code = write_plot(m, cli_value(args, "plot"));
     if (code == CLI_OK && m->top)
         top_print(m->top, stdout);
     if (code == CLI_OK && fflush(stdout) != 0)
@@ -312,14 +344,17 @@ static int run(const struct cli_args *args) {
         return cli_complain(args->command, "--json or --top, not both");
     if (cli_value(args, "top") && !(m.top = top_new()))
         return cli_complain(args->command, "out of memory");
-    if (trip_init(&m.trip) != TERSE_OK) {
+    if ((cli_value(args, "plot") && !(m.plot = plot_new())) ||
+        trip_init(&m.trip) != TERSE_OK) {
         top_free(m.top);
+        plot_free(m.plot);
         return cli_complain(args->command, "out of memory");
     }
     int code = measure(args, &m);
     ends_fini(&m.ends);
     trip_fini(&m.trip);
     top_free(m.top);
+    plot_free(m.plot);
     return code;
 }
 
@@ -332,6 +367,10 @@ static const struct cli_option options[] = {
     {"top", NULL,
      "Print which fields the frames' bytes go to, too, and how many bytes are "
      "in elements that no schema names."},
+    {"plot", "FILE.svg",
+     "Draw it: for each file, and for all together, bars for XML, frames that "
+     "stand alone, frames with state, zlib and xz, and what share of the XML "
+     "they are."},
     {"bounds", "N,N,N,N",
      "How many slots and their bytes, how many templates and their bytes both "
      "ends remember in each direction; 0,0,0,0 is nothing."},
@@ -345,8 +384,8 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_measure = {
     .name = "measure",
-    .synopsis = "[--json | --top] [--bounds N,N,N,N] [--wire DIR] "
-                "FILE.jsonl...",
+    .synopsis = "[--json | --top] [--plot FILE.svg] "
+                "[--bounds N,N,N,N] [--wire DIR] FILE.jsonl...",
     .summary = "count the bytes of recorded sessions",
     .description =
         "Reads recorded sessions, as terse roundtrip does, and prints for "
