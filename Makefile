@@ -10,6 +10,7 @@
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
+#   tests/grow/*.c            built by its check, with two sets of tables
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -83,7 +84,8 @@ OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
 	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
-	tests/fuzz/*.[ch] tests/second/*.[ch] bench/*.[ch] bench/lib/*.[ch] \
+	tests/fuzz/*.[ch] tests/second/*.[ch] tests/grow/*.[ch] \
+	bench/*.[ch] bench/lib/*.[ch] \
 	demo/*.[ch])
 
 SCHEMAS = $(sort $(patsubst schemas/%,%,\
