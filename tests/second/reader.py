@@ -41,7 +41,7 @@ class Reader:
         notes = {tuple(at.path): at.trailing_comments.strip()
                  for at in file.source_code_info.location}
         self.enums = {"." + file.package + "." + enum.name: {
-            value.number: plain(notes[5, i, 2, j][1:-1])
+            value.number: plain(re.match('"(.*)"', notes[5, i, 2, j])[1])
             for j, value in enumerate(enum.value)}
             for i, enum in enumerate(file.enum_type)}
 
