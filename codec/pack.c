@@ -216,13 +216,12 @@ static void take(struct pack_reader *r, uint32_t start, uint32_t share) {
 }
 
 static uint32_t take_class(struct pack_reader *r) {
-    uint32_t low = 0, high = pack_size.classes, slot = r->x & (ONE - 1);
-    while (high - low > 1) {
-        uint32_t mid = (low + high) / 2;
-        if (class_start(r->class, mid) <= slot)
-            low = mid;
-        else
-            high = mid;
+    const uint16_t *starts = pack_class_start + r->class * pack_size.classes;
+    uint32_t low = 0, n = pack_size.classes, slot = r->x & (ONE - 1);
+    while (n > 1) { /* no branch: a guess would be wrong half the time */
+        uint32_t half = n / 2;
+        low += half & -(uint32_t)(starts[low + half] <= slot);
+        n -= half;
     }
     uint32_t start = class_start(r->class, low);
     take(r, start, class_start(r->class, low + 1) - start);
@@ -230,14 +229,12 @@ static uint32_t take_class(struct pack_reader *r) {
 }
 
 static uint32_t take_piece(struct pack_reader *r) {
-    uint32_t low = pack_first[r->class], high = pack_first[r->class + 1];
-    uint32_t slot = r->x & (ONE - 1);
-    while (high - low > 1) {
-        uint32_t mid = (low + high) / 2;
-        if (pack_start[pack_members[mid]] <= slot)
-            low = mid;
-        else
-            high = mid;
+    uint32_t low = pack_first[r->class];
+    uint32_t n = pack_first[r->class + 1] - low, slot = r->x & (ONE - 1);
+    while (n > 1) {
+        uint32_t half = n / 2;
+        low += half & -(uint32_t)(pack_start[pack_members[low + half]] <= slot);
+        n -= half;
     }
     uint32_t piece = pack_members[low];
     take(r, pack_start[piece], pack_last[piece] + UINT32_C(1));

@@ -35,8 +35,8 @@ struct dec {
     struct terse_error *error;
     enum terse_err err;
     uint32_t elements, depth;
-    uint32_t n_attrs; /* of the element whose tag is being written */
-    struct dec_attr attrs[ATTRS_MAX];
+    uint32_t n_attrs;            /* of the element whose tag is being written */
+    struct dec_attr *attrs;      /* ATTRS_MAX of them; not cleared: 8 KB */
     const struct dec_attr *want; /* only this attribute's value is written */
     bool found;
 };
@@ -755,12 +755,14 @@ enum terse_err terse_decode(const struct terse_schema *schema,
                             const void *bytes, size_t n, enum terse_place place,
                             struct terse_buf *out, struct terse_error *error) {
     struct terse_error own = {0};
+    struct dec_attr attrs[ATTRS_MAX];
     struct dec d = {
         .schema = schema,
         .limits = limits,
         .place = place,
         .start = bytes,
         .out = {.buf = out},
+        .attrs = attrs,
         .error = error ? error : &own,
     };
     size_t len = out->len, max = out->max;
@@ -795,10 +797,12 @@ enum terse_err terse_frame_info(const struct terse_schema *schema,
                                 const void *bytes, size_t n,
                                 struct terse_frame_info *info) {
     struct terse_error error = {0};
+    struct dec_attr attrs[ATTRS_MAX];
     struct dec d = {.schema = schema,
                     .limits = &no_limits,
                     .start = bytes,
-                    .error = &error};
+                    .error = &error,
+                    .attrs = attrs};
     struct wire_field w;
     const struct sc_field *f;
     struct generic g;
@@ -836,11 +840,13 @@ enum terse_err terse_frame_attr(const struct terse_schema *schema,
                                 bool *found) {
     struct terse_error error = {0};
     struct dec_attr want = {str_of(ns), str_of(name)};
+    struct dec_attr attrs[ATTRS_MAX];
     struct dec d = {
         .schema = schema,
         .limits = &no_limits,
         .start = bytes,
         .out = {.buf = out},
+        .attrs = attrs,
         .error = &error,
         .want = &want,
     };

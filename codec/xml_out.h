@@ -6,7 +6,7 @@
 #ifndef TERSE_XML_OUT_H
 #define TERSE_XML_OUT_H
 
-#include "terse.h"
+#include "str.h"
 
 /* All append to buf, and do nothing once *err is an error. */
 struct xml_out {
@@ -15,7 +15,10 @@ struct xml_out {
 };
 
 void xml_raw(struct xml_out *out, struct terse_str s);
-void xml_lit(struct xml_out *out, const char *s);
+/* Inline, so that the length of a literal is known when it is compiled. */
+static inline void xml_lit(struct xml_out *out, const char *s) {
+    xml_raw(out, str_of(s));
+}
 /* Text between tags. */
 void xml_text(struct xml_out *out, struct terse_str s);
 /* Text in an attribute with single quotes, without them. White space becomes
