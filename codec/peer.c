@@ -118,6 +118,23 @@ static uint32_t at_most(uint64_t said, uint32_t own) {
     return said < own ? (uint32_t)said : own;
 }
 
+/* One of the bounds, or what a later version of us says there. */
+static enum terse_err hear_bound(struct terse_peer *peer,
+                                 const struct wire_field *f,
+                                 const uint32_t own[4], uint32_t said[4]) {
+    if (f->number > FRAME_REVISION)
+        return TERSE_OK;
+    if (f->number < FRAME_SLOTS || f->type != WIRE_VARINT)
+        return TERSE_EFRAME;
+    if (f->number < FRAME_REVISION)
+        said[f->number - FRAME_SLOTS] =
+            at_most(f->value, own[f->number - FRAME_SLOTS]);
+    else
+        peer->revision =
+            f->value > 0 ? at_most(f->value, schema_revision(peer->schema)) : 1;
+    return TERSE_OK;
+}
+
 /* A header, and the bounds beside it: the header alone goes on. */
 static enum terse_err hear_bounds(struct terse_peer *peer,
                                   struct terse_str frame,
@@ -132,16 +149,8 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     size_t header = (size_t)(in.p - (const uint8_t *)frame.p);
     peer->begins = peer->begins || header < frame.n;
     while (in.p != in.end) {
-        if (!wire_next(&in, &f) || f.type != WIRE_VARINT ||
-            f.number < FRAME_SLOTS || f.number > FRAME_REVISION)
+        if (!wire_next(&in, &f) || hear_bound(peer, &f, own, said) != TERSE_OK)
             return TERSE_EFRAME;
-        if (f.number == FRAME_REVISION)
-            peer->revision =
-                f.value > 0 ? at_most(f.value, schema_revision(peer->schema))
-                            : 1;
-        else
-            said[f.number - FRAME_SLOTS] =
-                at_most(f.value, own[f.number - FRAME_SLOTS]);
     }
     struct terse_state_limits limits = {said[0], said[1], said[2], said[3]};
     enum terse_err err = TERSE_OK;

@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2
 
 BOUNDS = (128, 4000, 64, 12000)
 STANZAS, LIKE, KEEP, DEFLATED, OPEN = (1, 2, 3), 6, 7, 8, 13
-BESIDE = range(16, 21)  # slots to revision
+BESIDE = 16  # slots, and up: to revision, 20, and what is not known yet
 SLOT_MAX, FIELDS_MAX, LINKS_MAX, DEPTH_MAX = 1023, 64, 16, 32
 
 
@@ -202,7 +202,7 @@ class Receiver:
         parts = fields(frame)
         must(parts, "empty frame")
         if parts[0][0] == OPEN:  # and what the other end will remember
-            must(all(n in BESIDE for n, _ in parts[1:]), "beside a header")
+            must(all(n >= BESIDE for n, _ in parts[1:]), "beside a header")
             self.said.update(parts[1:])
             return put(*parts[0])
         if parts[0][0] == DEFLATED:

@@ -195,6 +195,10 @@ static void test_peer_revision_is_that_of_the_older_end(void **state) {
     static const uint8_t old[] = {0x6a, 0x00, 0xa0, 0x01, 0x01};
     static const uint8_t none[] = {0x6a, 0x00, 0xa0, 0x01, 0x00};
     static const uint8_t future[] = {0x6a, 0x00, 0xa0, 0x01, 0xff, 0x7f};
+    /* Beside it 1 in field 21 and "a" in 22, which nobody knows yet; 15. */
+    static const uint8_t more[] = {0x6a, 0x00, 0xa0, 0x01, 0x02, 0xa8,
+                                   0x01, 0x01, 0xb2, 0x01, 0x01, 'a'};
+    static const uint8_t rest[] = {0x6a, 0x00, 0x78, 0x01};
     struct pair p;
     pair_init(&p, &terse_state_limits_default, &terse_state_limits_default);
     pass_headers(&p);
@@ -213,6 +217,17 @@ static void test_peer_revision_is_that_of_the_older_end(void **state) {
         terse_peer_unpack(p.end[1], none, sizeof(none), &work, &p.back),
         TERSE_OK);
     assert_int_equal(terse_peer_revision(p.end[1]), 1);
+    assert_int_equal(
+        terse_peer_unpack(p.end[1], more, sizeof(more), &work, &p.back),
+        TERSE_OK);
+    assert_int_equal(p.back.len, 2);
+    assert_int_equal(terse_peer_revision(p.end[1]), 2);
+    assert_int_equal(
+        terse_peer_unpack(p.end[1], more, sizeof(more) - 1, &work, &p.back),
+        TERSE_EFRAME);
+    assert_int_equal(
+        terse_peer_unpack(p.end[1], rest, sizeof(rest), &work, &p.back),
+        TERSE_EFRAME);
     pair_fini(&p);
 }
 
