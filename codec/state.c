@@ -155,28 +155,25 @@ static struct terse_str template_str(const struct template *t) {
 /* ---- sender
  * ---------------------------------------------------------------------- */
 
-/* The template that gives the smallest patch, and the patch in work->a; -1 if
- * the content itself is as small. */
-static int best_template(struct state *s, const struct wire_field *content,
-                         struct terse_work *work, enum terse_err *err) {
-    const struct sc_type *type = stanza_type(s, content->number);
-    size_t best_size = content->bytes.n;
+/* The template that gives the smallest patch, or -1 if the content itself is as
+ * small. bare: the content, stripped, so that no text has a say in this. */
+static int best_template(struct state *s, uint32_t number,
+                         struct terse_str bare, struct terse_work *work,
+                         enum terse_err *err) {
+    const struct sc_type *type = stanza_type(s, number);
+    size_t best_size = bare.n;
     int best = -1;
     for (uint32_t i = 0; i < s->n_templates && *err == TERSE_OK; i++) {
         const struct template *t = &s->templates[i];
         bool fits;
-        if (!t->p || t->number != content->number ||
-            !has_room(s, i, content->bytes.n))
+        if (!t->p || t->number != number || !has_room(s, i, bare.n))
             continue;
         terse_buf_reset(&work->b);
-        *err = template_diff(s->schema, type, template_str(t), content->bytes,
-                             &work->b, &fits);
+        *err = template_diff(s->schema, type, template_str(t), bare, &work->b,
+                             &fits);
         if (*err != TERSE_OK || !fits || work->b.len + 2 >= best_size)
             continue;
-        struct terse_buf swap = work->a;
-        work->a = work->b;
-        work->b = swap;
-        best_size = work->a.len;
+        best_size = work->b.len;
         best = (int)i;
     }
     return best;
@@ -214,28 +211,48 @@ static enum terse_err put_packed(struct state *s, uint32_t number,
                            : err;
 }
 
+/* Writes content as what it adds to template i, which it becomes. */
+static enum terse_err put_like(struct state *s, uint32_t i,
+                               const struct wire_field *content,
+                               struct terse_work *work, struct terse_buf *out) {
+    bool fits;
+    terse_buf_reset(&work->a);
+    enum terse_err err = template_diff(
+        s->schema, stanza_type(s, content->number),
+        template_str(&s->templates[i]), content->bytes, &work->a, &fits);
+    if (err == TERSE_OK && !fits) /* as it stands, then */
+        return put_packed(s, content->number, content->bytes, work, out);
+    if (err == TERSE_OK)
+        err = state_put_number(out, FRAME_LIKE, i);
+    if (err == TERSE_OK && work->a.len > 0)
+        err = put_packed(s, content->number, str_of_buf(&work->a), work, out);
+    if (err == TERSE_OK)
+        err = set_template(s, i, content->number, content->bytes, &work->c);
+    return err;
+}
+
 static enum terse_err pack_stanza(struct state *s,
                                   const struct wire_field *content,
                                   struct terse_work *work,
                                   struct terse_buf *out) {
-    enum terse_err err = TERSE_OK;
     uint32_t number = content->number;
-    int like = best_template(s, content, work, &err);
+    terse_buf_reset(&work->c);
+    enum terse_err err = template_strip(s->schema, stanza_type(s, number),
+                                        content->bytes, &work->c);
+    if (err == TERSE_EFRAME) /* too deep for a template */
+        return put_packed(s, number, content->bytes, work, out);
     if (err != TERSE_OK)
         return err;
-    if (like >= 0) {
-        err = state_put_number(out, FRAME_LIKE, (uint64_t)like);
-        if (err == TERSE_OK && work->a.len > 0)
-            err = put_packed(s, number, str_of_buf(&work->a), work, out);
-        if (err == TERSE_OK)
-            err = set_template(s, (uint64_t)like, number, content->bytes,
-                               &work->c);
+    struct terse_str bare = str_of_buf(&work->c);
+    int i = best_template(s, number, bare, work, &err);
+    if (err != TERSE_OK)
         return err;
-    }
-    int keep = content->bytes.n < WORTH ? -1 : victim(s, content->bytes.n);
-    if (keep >= 0 && set_template(s, (uint64_t)keep, number, content->bytes,
-                                  &work->c) == TERSE_OK)
-        err = state_put_number(out, FRAME_KEEP, (uint64_t)keep);
+    if (i >= 0)
+        return put_like(s, (uint32_t)i, content, work, out);
+    i = bare.n < WORTH ? -1 : victim(s, bare.n);
+    if (i >= 0 && set_template(s, (uint64_t)i, number, content->bytes,
+                               &work->c) == TERSE_OK)
+        err = state_put_number(out, FRAME_KEEP, (uint64_t)i);
     return err == TERSE_OK ? put_packed(s, number, content->bytes, work, out)
                            : err;
 }

@@ -138,6 +138,32 @@ static bool is_private(const struct sc_field *f) {
     return f->t->flags & TABLE_PRIVATE;
 }
 
+/* ---- places
+ * --------------------------------------------------------------------- */
+
+static bool same_name(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_item(const struct table_field *a,
+                      const struct table_field *b) {
+    return a->bind == b->bind && same_name(a->name, b->name) &&
+           same_name(a->ns, b->ns) && same_name(a->attr, b->attr);
+}
+
+/* The field that stands for all private ones of the same item, so that nobody
+ * sees in which form a text was: that of the lowest number. Any other field
+ * stands for itself. */
+static const struct sc_field *place(const struct sc_type *type,
+                                    const struct sc_field *f) {
+    const struct sc_field *first = type->fields;
+    if (!is_private(f) || f->t->bind == BIND_CHILD)
+        return f;
+    while (first != f && !(is_private(first) && same_item(first->t, f->t)))
+        first++;
+    return first;
+}
+
 /* ---- diff
  * ---------------------------------------------------------------------- */
 
@@ -204,12 +230,13 @@ static void diff(struct walk *w, const struct sc_type *type,
     tallies.n = tallies.patched = 0;
     while (next(w, type, &a, &old, &f)) {
         struct wire before = b;
-        struct tally *t = tally(w, &tallies, old.number);
+        uint32_t number = place(type, f)->t->number;
+        struct tally *t = tally(w, &tallies, number);
         if (!t)
             break;
         t->seen++;
         bool have = next(w, type, &b, &new, &g);
-        if (!have || new.number != old.number) {
+        if (!have || place(type, g)->t->number != number) {
             b = before;
             if (is_private(f))
                 continue; /* its place stays empty */
@@ -220,7 +247,7 @@ static void diff(struct walk *w, const struct sc_type *type,
         }
     }
     while (next(w, type, &b, &new, &g)) {
-        struct tally *t = tally(w, &tallies, new.number);
+        struct tally *t = tally(w, &tallies, place(type, g)->t->number);
         if (!t || t->patched < t->seen || ++tallies.patched > PATCH_FIELDS_MAX)
             w->unfit = true;
         put_field(w, &new);
@@ -255,6 +282,7 @@ enum terse_err template_diff(const struct terse_schema *schema,
 /* One message of a patch. */
 struct patch {
     struct wire_field fields[PATCH_FIELDS_MAX];
+    uint32_t place[PATCH_FIELDS_MAX]; /* the number of each one's place */
     bool used[PATCH_FIELDS_MAX];
     unsigned n;
 };
@@ -271,14 +299,15 @@ static bool read_patch(struct walk *w, const struct sc_type *type,
             break;
         }
         patch->used[patch->n] = false;
+        patch->place[patch->n] = place(type, f)->t->number;
         patch->fields[patch->n++] = field;
     }
     return go_on(w);
 }
 
-static struct wire_field *patch_take(struct patch *patch, uint32_t number) {
+static struct wire_field *patch_take(struct patch *patch, uint32_t place) {
     for (unsigned i = 0; i < patch->n; i++) {
-        if (patch->used[i] || patch->fields[i].number != number)
+        if (patch->used[i] || patch->place[i] != place)
             continue;
         patch->used[i] = true;
         return &patch->fields[i];
@@ -317,7 +346,8 @@ static void merge(struct walk *w, const struct sc_type *type,
     if (!deeper(w) || !read_patch(w, type, bytes, &patch))
         return;
     while (next(w, type, &in, &old, &f))
-        merge_field(w, type, f, &old, patch_take(&patch, old.number));
+        merge_field(w, type, f, &old,
+                    patch_take(&patch, place(type, f)->t->number));
     for (unsigned i = 0; i < patch.n; i++)
         if (!patch.used[i])
             put_field(w, &patch.fields[i]);
@@ -382,10 +412,10 @@ static void copy(struct strings *s, const struct sc_type *type,
             copy(s, inner, field.bytes);
             end(w, start);
         } else if (is_private(f)) {
-            if (!s->cb) {
-                field.bytes.n = 0;
-                field.value = 0;
-            }
+            if (!s->cb)
+                field = (struct wire_field){
+                    .number = place(type, f)->t->number,
+                    .type = (enum wire_type)place(type, f)->wire};
             put_field(w, &field);
         } else if (s->cb && field.type == WIRE_BYTES &&
                    f->t->form == FORM_PLAIN) {

@@ -9,7 +9,9 @@
  * Two rules make patches small:
  *
  * - A field that is private (text of people, secrets) is kept as a place only.
- *   The patch fills it, or it vanishes.
+ *   The patch fills it, or it vanishes. Private fields of the same item, which
+ *   differ in form only, share a place: the lowest of their numbers is its
+ *   number. So neither what was written nor in which form leaves a trace.
  * - A field that the patch leaves out, and that had the same value as a field
  *   that the patch changed before it, changes in the same way: an origin-id
  *   follows the id. This goes for bytes of 4 and more, and for numbers from

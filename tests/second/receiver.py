@@ -82,6 +82,11 @@ class Field:
         self.string = desc.type == desc.TYPE_STRING
         self.private = bool(re.search(r"(^|; )private\b", note))
         self.desc, self.note = desc, note
+        # What it stands for, without its form: private fields of one item share
+        # a place.
+        self.item = re.sub(r"(, [A-Z][A-Z0-9_]*|^[A-Z][A-Z0-9_]*)?(; .*)?$", "",
+                           re.sub("^private.*", "", note))
+        self.place = desc.number
 
 
 def load(path):
@@ -93,10 +98,17 @@ def load(path):
         file = descriptor_pb2.FileDescriptorSet.FromString(out.read()).file[0]
     notes = {tuple(at.path): at.trailing_comments.strip()
              for at in file.source_code_info.location}
-    return file, {
+    schema = {
         message.name: {field.number: Field(field, notes.get((4, i, 2, j), ""))
                        for j, field in enumerate(message.field)}
         for i, message in enumerate(file.message_type)}
+    for known in schema.values():
+        places = {}
+        for number in sorted(known):
+            field = known[number]
+            if field.private and not field.inner:
+                field.place = places.setdefault(field.item, number)
+    return file, schema
 
 
 # ---- state ----------------------------------------------------------------------
@@ -160,18 +172,22 @@ class Receiver:
             if field.inner:
                 value = self.strip(field.inner, value, depth + 1)
             elif field.private:
-                value = b"" if field.bytes else 0
+                number = field.place
+                value = b"" if self.schema[kind][number].bytes else 0
             out += put(number, value)
         return out
 
     def merge(self, kind, old, patch, links, depth=1):
         """What the patch makes of a template."""
-        news = [(number, value) for _, number, value in self.known(kind, patch)]
+        news = [(field.place, number, value)
+                for field, number, value in self.known(kind, patch)]
         must(len(news) <= FIELDS_MAX and depth <= DEPTH_MAX, "patch too large")
         out = b""
         for field, number, value in self.known(kind, old):
             at = next((i for i, n in enumerate(news) if n[0] == number), None)
-            new = None if at is None else news.pop(at)[1]
+            new = None
+            if at is not None:
+                _, number, new = news.pop(at)
             if field.inner:
                 value = self.merge(field.inner, value, new or b"", links,
                                    depth + 1)
@@ -187,7 +203,7 @@ class Receiver:
             else:
                 value = next((n for o, n in links if o == value), value)
             out += put(number, value)
-        return out + b"".join(put(*n) for n in news)
+        return out + b"".join(put(*n[1:]) for n in news)
 
     def keep(self, n, number, content):
         content = self.strip(self.schema[  # of Frame, what `number` holds
