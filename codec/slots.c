@@ -15,20 +15,34 @@ enum {
     DEFINE_B = 0x1d,
     DIRECT = 20,   /* slots that one character names */
     PER_MARK = 96, /* slots that one mark and a character name */
+    GROW = 16,     /* slots that are made at once */
     WORTH = 4,     /* shorter strings are not worth a slot */
 };
 
 enum terse_err slots_init(struct slots *s, uint32_t n, uint32_t bytes_max) {
     *s = (struct slots){.n = n < SLOTS_MAX ? n : SLOTS_MAX,
                         .bytes_max = bytes_max};
-    if (s->n == 0)
+    return TERSE_OK;
+}
+
+/* Makes slot i (below n) one of those that are there. */
+static enum terse_err reach(struct slots *s, uint32_t i) {
+    if (i < s->have)
         return TERSE_OK;
-    s->slot = calloc(s->n, sizeof(*s->slot));
-    return s->slot ? TERSE_OK : TERSE_ENOMEM;
+    uint32_t have = (i / GROW + 1) * GROW;
+    if (have > s->n)
+        have = s->n;
+    struct slot *more = realloc(s->slot, have * sizeof(*more));
+    if (!more)
+        return TERSE_ENOMEM;
+    memset(more + s->have, 0, (have - s->have) * sizeof(*more));
+    s->slot = more;
+    s->have = have;
+    return TERSE_OK;
 }
 
 void slots_fini(struct slots *s) {
-    for (uint32_t i = 0; i < s->n && s->slot; i++)
+    for (uint32_t i = 0; i < s->have; i++)
         free(s->slot[i].p);
     free(s->slot);
     *s = (struct slots){0};
@@ -49,9 +63,12 @@ static void clear(struct slots *s, uint32_t i) {
 
 /* Puts text into slot i. On an error the slot is as it was. */
 static enum terse_err set(struct slots *s, uint32_t i, struct terse_str text) {
+    uint32_t had = i < s->have ? s->slot[i].n : 0;
     if (i >= s->n || text.n > SLOT_BYTES_MAX || text.n > s->bytes_max ||
-        s->bytes - s->slot[i].n > s->bytes_max - text.n)
+        s->bytes - had > s->bytes_max - text.n)
         return TERSE_EFRAME;
+    if (reach(s, i) != TERSE_OK)
+        return TERSE_ENOMEM;
     char *p = malloc(text.n + 1);
     if (!p)
         return TERSE_ENOMEM;
@@ -71,7 +88,7 @@ static int find(const struct slots *s, struct terse_str text) {
     if (text.n < WORTH)
         return -1;
     uint32_t h = hash(text);
-    for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
         if (slot->hash == h && slot->p &&
             str_eq((struct terse_str){slot->p, slot->n}, text))
@@ -126,7 +143,7 @@ static enum terse_err put_parts(struct slots *s, struct terse_str text,
  * know. */
 static int victim(const struct slots *s, size_t n) {
     int best = -1;
-    for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
         if (s->bytes - slot->n + n > s->bytes_max)
             continue;
@@ -135,6 +152,8 @@ static int victim(const struct slots *s, size_t n) {
         if (best < 0 || slot->used < s->slot[best].used)
             best = (int)i;
     }
+    if (s->have < s->n && s->bytes + n <= s->bytes_max)
+        return (int)s->have;
     return best;
 }
 
@@ -220,7 +239,7 @@ enum terse_err slots_unpack(struct slots *s, struct terse_str text,
         if (at == text.n || err != TERSE_OK)
             break;
         if (text.p[at] == DEFINE_A || text.p[at] == DEFINE_B ||
-            !read_mark(text, &at, &slot) || slot >= s->n || !s->slot[slot].p)
+            !read_mark(text, &at, &slot) || slot >= s->have || !s->slot[slot].p)
             return TERSE_EFRAME;
         err = terse_buf_append(out, s->slot[slot].p, s->slot[slot].n);
     }

@@ -31,7 +31,8 @@ struct slot {
 };
 
 struct slots {
-    struct slot *slot;
+    struct slot *slot; /* the first `have` of n; the others are empty */
+    uint32_t have;
     uint32_t n;         /* slots in use at most */
     uint32_t bytes_max; /* sum of their lengths at most */
     uint32_t bytes;

@@ -12,6 +12,7 @@ enum {
     WORTH = 12,           /* shorter frames gain nothing */
     TEMPLATE_SHARE = 2,   /* one template takes half of all bytes at most */
     BULKY = 1500,         /* bytes: deflated without state where that halves */
+    GROW = 8,             /* templates that are made at once */
     DEFLATE_FROM = 200,   /* bytes: smaller frames are not deflated */
 };
 
@@ -24,9 +25,7 @@ enum terse_err state_new(struct state **out, const struct terse_schema *schema,
     s->n_templates =
         limits->templates < TEMPLATES_MAX ? limits->templates : TEMPLATES_MAX;
     s->template_bytes = limits->template_bytes;
-    s->templates = calloc(s->n_templates + 1, sizeof(*s->templates));
-    if (!s->templates ||
-        slots_init(&s->slots, limits->slots, limits->slot_bytes) != TERSE_OK) {
+    if (slots_init(&s->slots, limits->slots, limits->slot_bytes) != TERSE_OK) {
         state_free(s);
         return TERSE_ENOMEM;
     }
@@ -37,7 +36,7 @@ enum terse_err state_new(struct state **out, const struct terse_schema *schema,
 void state_free(struct state *s) {
     if (!s)
         return;
-    for (uint32_t i = 0; i < s->n_templates && s->templates; i++)
+    for (uint32_t i = 0; i < s->have_templates; i++)
         free(s->templates[i].p);
     free(s->templates);
     slots_fini(&s->slots);
@@ -117,10 +116,28 @@ static const struct sc_type *stanza_type(const struct state *s,
 /* ---- templates
  * ------------------------------------------------------------------ */
 
+/* Makes template i (below n_templates) one of those that are there. */
+static enum terse_err reach(struct state *s, uint64_t i) {
+    if (i < s->have_templates)
+        return TERSE_OK;
+    uint32_t have = ((uint32_t)i / GROW + 1) * GROW;
+    if (have > s->n_templates)
+        have = s->n_templates;
+    struct template *more = realloc(s->templates, have * sizeof(*more));
+    if (!more)
+        return TERSE_ENOMEM;
+    memset(more + s->have_templates, 0,
+           (have - s->have_templates) * sizeof(*more));
+    s->templates = more;
+    s->have_templates = have;
+    return TERSE_OK;
+}
+
 /* Whether template i can hold n bytes. */
 static bool has_room(const struct state *s, uint64_t i, size_t n) {
+    uint32_t had = i < s->have_templates ? s->templates[i].n : 0;
     return i < s->n_templates && n <= s->template_bytes / TEMPLATE_SHARE &&
-           s->template_bytes_now - s->templates[i].n + n <= s->template_bytes;
+           s->template_bytes_now - had + n <= s->template_bytes;
 }
 
 /* Template i becomes this content, stripped into buf. TERSE_EFRAME if it has no
@@ -135,6 +152,8 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
         return err;
     if (!has_room(s, i, buf->len))
         return TERSE_EFRAME;
+    if (reach(s, i) != TERSE_OK)
+        return TERSE_ENOMEM;
     uint8_t *p = malloc(buf->len + 1);
     if (!p)
         return TERSE_ENOMEM;
@@ -163,7 +182,7 @@ static int best_template(struct state *s, uint32_t number,
     const struct sc_type *type = stanza_type(s, number);
     size_t best_size = bare.n;
     int best = -1;
-    for (uint32_t i = 0; i < s->n_templates && *err == TERSE_OK; i++) {
+    for (uint32_t i = 0; i < s->have_templates && *err == TERSE_OK; i++) {
         const struct template *t = &s->templates[i];
         bool fits;
         if (!t->p || t->number != number || !has_room(s, i, bare.n))
@@ -182,7 +201,7 @@ static int best_template(struct state *s, uint32_t number,
 /* The template to give up for a new one of about n bytes, or -1. */
 static int victim(const struct state *s, size_t n) {
     int best = -1;
-    for (uint32_t i = 0; i < s->n_templates; i++) {
+    for (uint32_t i = 0; i < s->have_templates; i++) {
         if (!has_room(s, i, n))
             continue;
         if (!s->templates[i].p)
@@ -190,6 +209,8 @@ static int victim(const struct state *s, size_t n) {
         if (best < 0 || s->templates[i].used < s->templates[best].used)
             best = (int)i;
     }
+    if (has_room(s, s->have_templates, n))
+        return (int)s->have_templates;
     return best;
 }
 
@@ -317,7 +338,7 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
                                      struct terse_work *work) {
     const struct template *t = NULL;
     if (parts->like) {
-        if (parts->like_n >= s->n_templates ||
+        if (parts->like_n >= s->have_templates ||
             !(t = &s->templates[parts->like_n])->p)
             return TERSE_EFRAME;
         *number = t->number;

@@ -27,7 +27,8 @@ struct template {
 struct state {
     const struct terse_schema *schema;
     struct slots slots;
-    struct template *templates;
+    struct template *templates; /* the first `have_templates`; others: empty */
+    uint32_t have_templates;
     uint32_t n_templates;
     uint32_t template_bytes; /* of all together, at most */
     uint32_t template_bytes_now;
