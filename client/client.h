@@ -288,6 +288,10 @@ enum terse_client_err client_xml_encode(const struct client_codec *codec,
                                         const char *xml, size_t n,
                                         struct terse_buf *out,
                                         struct terse_error *error);
+/* The same, with all text as strings and none of it packed: for structs. */
+enum terse_client_err client_xml_strings(const struct client_codec *codec,
+                                         const char *xml, size_t n,
+                                         struct terse_buf *out);
 /* A stream header with these further attributes -> its frame in out. */
 enum terse_client_err client_xml_open(const struct client_codec *codec,
                                       const char *attrs, struct terse_buf *out);

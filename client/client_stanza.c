@@ -80,10 +80,23 @@ const char *terse_stanza_xml(struct terse_stanza *stanza, size_t *n) {
 }
 
 const Terse__Frame *terse_stanza_typed(struct terse_stanza *stanza) {
+    struct terse_buf plain;
+    const char *xml;
+    size_t n;
+
+    if (stanza->typed)
+        return stanza->typed;
     /* protobuf-c unpacks by recursion, as deep as the peer has nested it, and
-     * gives each empty message a struct: so first see that limits are kept. */
-    if (!stanza->typed && terse_stanza_xml(stanza, NULL))
-        stanza->typed = terse__frame__unpack(NULL, stanza->n, stanza->frame);
+     * gives each empty message a struct: so first see that limits are kept.
+     * What came may be packed, so the struct is made anew, of strings. */
+    xml = terse_stanza_xml(stanza, &n);
+    if (!xml)
+        return NULL;
+    terse_buf_init(&plain, stanza->codec->limits.frame_bytes);
+    if (!client_xml_strings(stanza->codec, xml, n, &plain))
+        stanza->typed =
+            terse__frame__unpack(NULL, plain.len, terse_buf_data(&plain));
+    terse_buf_fini(&plain);
     return stanza->typed;
 }
 

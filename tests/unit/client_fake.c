@@ -62,6 +62,7 @@ void fake_start(struct fake *fake, void (*script)(struct fake *fake),
     fake->codec->limits = terse_limits_default;
     fake->codec->limits.stanza_bytes *= 4;
     fake->codec->limits.frame_bytes *= 4;
+    fake->codec->limits.revision = UINT32_MAX; /* as new as it gets */
     assert_int_equal(terse_schema_new(&fake->codec->schema), TERSE_OK);
     net_framer_init(&fake->framer, NET_FRAMING_DETECT, 1 << 22);
     terse_work_init(&fake->work, &fake->codec->limits);

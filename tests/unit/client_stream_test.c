@@ -79,6 +79,35 @@ static void swap_stanzas(struct fake *fake) {
     bye(fake);
 }
 
+#define ENGLISH "I will be there at eight, is that all right with you?"
+
+static void send_english(struct fake *fake) {
+    fake_login(fake);
+    fake_send(fake, "<message><subject>" ENGLISH "</subject>"
+                    "<body>" ENGLISH "</body></message>");
+    bye(fake);
+}
+
+/* It comes packed; who reads the struct sees a string all the same. */
+static void test_recv_packed_text_is_a_string(void **state) {
+    struct fake fake;
+    struct terse_client *client = begin(&fake, send_english);
+    struct terse_stanza *stanza;
+    const Terse__Frame *frame;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(terse_client_recv(client, WAIT, &stanza), TERSE_CLIENT_OK);
+    (void)terse_stanza_frame(stanza, &n);
+    assert_true(n < 2 * strlen(ENGLISH));
+    frame = terse_stanza_typed(stanza);
+    assert_non_null(frame);
+    assert_string_equal(frame->message->body, ENGLISH);
+    assert_string_equal(frame->message->subject, ENGLISH);
+    terse_stanza_free(stanza);
+    end(&fake, client);
+}
+
 static void test_stanzas_pass_both_ways(void **state) {
     struct fake fake;
     struct terse_client *client = begin(&fake, swap_stanzas);
@@ -864,6 +893,7 @@ static void test_threads_share_a_client(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recv_packed_text_is_a_string),
         cmocka_unit_test(test_stanzas_pass_both_ways),
         cmocka_unit_test(test_send_what_is_no_element_is_refused),
         cmocka_unit_test(test_recv_nested_too_deep_is_not_unpacked),

@@ -211,6 +211,9 @@ static void test_unpack_damage_is_seen_or_bounded(void **state) {
 
 /* ---- in frames ----------------------------------------------------------- */
 
+/* The schema revisions before and with packed text. */
+enum { PLAIN_TEXT = 2, PACKED_TEXT = 3 };
+
 static void frame_of(const char *xml, uint32_t revision,
                      struct terse_buf *out) {
     struct terse_limits limits = codec_wide;
@@ -228,8 +231,8 @@ static size_t saved(const char *xml) {
     terse_buf_init(&packed, SIZE_MAX / 2);
     terse_buf_init(&a, SIZE_MAX / 2);
     terse_buf_init(&b, SIZE_MAX / 2);
-    frame_of(xml, 1, &plain);
-    frame_of(xml, 2, &packed);
+    frame_of(xml, PLAIN_TEXT, &plain);
+    frame_of(xml, PACKED_TEXT, &packed);
     assert_true(packed.len <= plain.len);
     assert_int_equal(terse_decode(schema, &codec_wide, terse_buf_data(&plain),
                                   plain.len, TERSE_IN_STREAM, &a, NULL),
@@ -300,17 +303,17 @@ static enum terse_err add_frame(void *arg, enum terse_event event,
     terse_buf_init(&plain, SIZE_MAX / 2);
     terse_buf_init(&packed, SIZE_MAX / 2);
     size_t n = 0;
-    for (uint32_t revision = 1; revision <= 2; revision++) {
+    for (uint32_t revision = PLAIN_TEXT; revision <= PACKED_TEXT; revision++) {
         limits.revision = revision;
         assert_int_equal(
             terse_encode(schema, &limits, event, node, &frame, NULL), TERSE_OK);
-        if (revision == 1)
+        if (revision == PLAIN_TEXT)
             n = frame.len;
-        assert_int_equal(terse_decode(schema, &codec_wide,
-                                      terse_buf_data(&frame), frame.len,
-                                      TERSE_IN_STREAM,
-                                      revision == 1 ? &plain : &packed, NULL),
-                         TERSE_OK);
+        assert_int_equal(
+            terse_decode(schema, &codec_wide, terse_buf_data(&frame), frame.len,
+                         TERSE_IN_STREAM,
+                         revision == PLAIN_TEXT ? &plain : &packed, NULL),
+            TERSE_OK);
     }
     assert_true(frame.len <= n);
     assert_true(codec_same(&plain, &packed));
