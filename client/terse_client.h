@@ -84,7 +84,8 @@ struct terse_stanza;
 /* Frees it; NULL is fine. */
 void terse_stanza_free(struct terse_stanza *stanza);
 
-/* The frame as it came, without state; its text may be packed (docs/text.md). */
+/* The frame as it came, without state; its text may be packed (docs/text.md).
+ */
 const uint8_t *terse_stanza_frame(const struct terse_stanza *stanza, size_t *n);
 
 /* The frame as protobuf-c's struct, or NULL: no memory, malformed, or over the
