@@ -163,7 +163,7 @@ lock: ## write schemas/lock anew: what is released of the schemas
 		--terse_out=write_lock=schemas/lock:$(O)/lock -Ischemas $(SCHEMAS)
 	$(Q)mv $(O)/lock/lock schemas/lock
 
-run: ## tersed on this machine, with deploy/'s sample configuration
+run: ## tersed in the foreground; CONF=file, else the sample, to be edited
 	@scripts/deps $(DEPS)
 	@$(MAKE) all
 	@O='$(O)' deploy/run
