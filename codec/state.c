@@ -85,11 +85,8 @@ static bool read_parts(struct terse_str frame, struct parts *out) {
 }
 
 static enum terse_err put_varint(struct terse_buf *out, uint64_t v) {
-    uint8_t bytes[10];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        bytes[n++] = (uint8_t)(v | 0x80);
-    bytes[n++] = (uint8_t)v;
+    uint8_t bytes[WIRE_VARINT_MAX];
+    size_t n = wire_put_varint(bytes, v);
     return terse_buf_append(out, bytes, n);
 }
 
@@ -140,29 +137,23 @@ static bool has_room(const struct state *s, uint64_t i, size_t n) {
            s->template_bytes_now - had + n <= s->template_bytes;
 }
 
-/* Template i becomes this content, stripped into buf. TERSE_EFRAME if it has no
- * room; the template is as it was then. */
+/* Template i becomes `bare`, a stanza that was stripped. TERSE_EFRAME if it has
+ * no room; the template is as it was then. */
 static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
-                                   struct terse_str content,
-                                   struct terse_buf *buf) {
-    terse_buf_reset(buf);
-    enum terse_err err =
-        template_strip(s->schema, stanza_type(s, number), content, buf);
-    if (err != TERSE_OK)
-        return err;
-    if (!has_room(s, i, buf->len))
+                                   struct terse_str bare) {
+    if (!has_room(s, i, bare.n))
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
         return TERSE_ENOMEM;
-    uint8_t *p = malloc(buf->len + 1);
+    uint8_t *p = malloc(bare.n + 1);
     if (!p)
         return TERSE_ENOMEM;
-    if (buf->len > 0)
-        memcpy(p, terse_buf_data(buf), buf->len);
+    if (bare.n > 0)
+        memcpy(p, bare.p, bare.n);
     struct template *t = &s->templates[i];
     s->template_bytes_now -= t->n;
     free(t->p);
-    *t = (struct template){p, (uint32_t)buf->len, number, ++s->clock};
+    *t = (struct template){p, (uint32_t)bare.n, number, ++s->clock};
     s->template_bytes_now += t->n;
     return TERSE_OK;
 }
@@ -232,10 +223,11 @@ static enum terse_err put_packed(struct state *s, uint32_t number,
                            : err;
 }
 
-/* Writes content as what it adds to template i, which it becomes. */
+/* Writes content as what it adds to template i, which becomes `bare`. */
 static enum terse_err put_like(struct state *s, uint32_t i,
                                const struct wire_field *content,
-                               struct terse_work *work, struct terse_buf *out) {
+                               struct terse_str bare, struct terse_work *work,
+                               struct terse_buf *out) {
     bool fits;
     terse_buf_reset(&work->a);
     enum terse_err err = template_diff(
@@ -248,7 +240,7 @@ static enum terse_err put_like(struct state *s, uint32_t i,
     if (err == TERSE_OK && work->a.len > 0)
         err = put_packed(s, content->number, str_of_buf(&work->a), work, out);
     if (err == TERSE_OK)
-        err = set_template(s, i, content->number, content->bytes, &work->c);
+        err = set_template(s, i, content->number, bare);
     return err;
 }
 
@@ -269,10 +261,9 @@ static enum terse_err pack_stanza(struct state *s,
     if (err != TERSE_OK)
         return err;
     if (i >= 0)
-        return put_like(s, (uint32_t)i, content, work, out);
+        return put_like(s, (uint32_t)i, content, bare, work, out);
     i = bare.n < WORTH ? -1 : victim(s, bare.n);
-    if (i >= 0 && set_template(s, (uint64_t)i, number, content->bytes,
-                               &work->c) == TERSE_OK)
+    if (i >= 0 && set_template(s, (uint64_t)i, number, bare) == TERSE_OK)
         err = state_put_number(out, FRAME_KEEP, (uint64_t)i);
     return err == TERSE_OK ? put_packed(s, number, content->bytes, work, out)
                            : err;
@@ -306,18 +297,15 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
     if (!parts.stanza || parts.others)
         return terse_buf_append(out, frame.p, frame.n);
     enum terse_err err = TERSE_OK;
-    if (frame.n < BULKY) {
-        err = pack_stanza(s, &parts.content, work, out);
-        return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out)
-                               : err;
-    }
     /* A roster: what it repeats, it repeats inside, and its hundreds of
      * addresses would push all others out of their slots. */
-    err = terse_buf_append(out, frame.p, frame.n);
-    if (err == TERSE_OK)
-        err = deflate_frame(s, &parts.content, work, out);
-    if (err != TERSE_OK || out->len <= frame.n / 2)
-        return err;
+    if (frame.n >= BULKY) {
+        err = terse_buf_append(out, frame.p, frame.n);
+        if (err == TERSE_OK)
+            err = deflate_frame(s, &parts.content, work, out);
+        if (err != TERSE_OK || out->len <= frame.n / 2)
+            return err;
+    }
     terse_buf_reset(out);
     err = pack_stanza(s, &parts.content, work, out);
     return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out) : err;
@@ -374,9 +362,14 @@ static enum terse_err unpack_frame(struct state *s, struct terse_str frame,
     enum terse_err err = unpack_content(s, &parts, &number, work);
     if (err == TERSE_OK)
         err = put_content(out, number, str_of_buf(&work->a));
-    if (err == TERSE_OK && (parts.like || parts.keep))
+    if (err != TERSE_OK || (!parts.like && !parts.keep))
+        return err;
+    terse_buf_reset(&work->b);
+    err = template_strip(s->schema, stanza_type(s, number),
+                         str_of_buf(&work->a), &work->b);
+    if (err == TERSE_OK)
         err = set_template(s, parts.like ? parts.like_n : parts.keep_n, number,
-                           str_of_buf(&work->a), &work->b);
+                           str_of_buf(&work->b));
     return err;
 }
 

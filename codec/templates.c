@@ -19,6 +19,17 @@ struct walk {
     struct link links[PATCH_LINKS_MAX];
 };
 
+/* Not all of it: links are many, and only the first n_links are ever read. */
+static void walk_init(struct walk *w, const struct terse_schema *schema,
+                      struct terse_buf *out, unsigned depth_max) {
+    w->schema = schema;
+    w->out = out;
+    w->err = TERSE_OK;
+    w->unfit = false;
+    w->depth = w->n_links = 0;
+    w->depth_max = depth_max;
+}
+
 static bool go_on(const struct walk *w) {
     return w->err == TERSE_OK && !w->unfit;
 }
@@ -32,11 +43,8 @@ static void put(struct walk *w, const void *p, size_t n) {
 }
 
 static void put_varint(struct walk *w, uint64_t v) {
-    uint8_t bytes[10];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        bytes[n++] = (uint8_t)(v | 0x80);
-    bytes[n++] = (uint8_t)v;
+    uint8_t bytes[WIRE_VARINT_MAX];
+    size_t n = wire_put_varint(bytes, v);
     put(w, bytes, n);
 }
 
@@ -261,12 +269,7 @@ enum terse_err template_diff(const struct terse_schema *schema,
                              bool *fits) {
     struct walk w;
     size_t len = out->len;
-    w.schema = schema;
-    w.out = out;
-    w.err = TERSE_OK;
-    w.unfit = false;
-    w.depth = w.n_links = 0;
-    w.depth_max = PATCH_DEPTH_MAX;
+    walk_init(&w, schema, out, PATCH_DEPTH_MAX);
     diff(&w, type, from, to);
     if (w.err == TERSE_EFRAME)
         w.unfit = true, w.err = TERSE_OK;
@@ -358,12 +361,7 @@ enum terse_err template_merge(const struct terse_schema *schema,
                               const struct sc_type *type, struct terse_str from,
                               struct terse_str patch, struct terse_buf *out) {
     struct walk w;
-    w.schema = schema;
-    w.out = out;
-    w.err = TERSE_OK;
-    w.unfit = false;
-    w.depth = w.n_links = 0;
-    w.depth_max = PATCH_DEPTH_MAX;
+    walk_init(&w, schema, out, PATCH_DEPTH_MAX);
     merge(&w, type, from, patch);
     return w.err;
 }
@@ -432,12 +430,7 @@ enum terse_err template_strings(const struct terse_schema *schema,
                                 struct terse_str message, template_string_cb cb,
                                 void *arg, struct terse_buf *out) {
     struct strings s;
-    s.walk.schema = schema;
-    s.walk.out = out;
-    s.walk.err = TERSE_OK;
-    s.walk.unfit = false;
-    s.walk.depth = s.walk.n_links = 0;
-    s.walk.depth_max = cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX;
+    walk_init(&s.walk, schema, out, cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX);
     s.cb = cb;
     s.arg = arg;
     copy(&s, type, message);
@@ -472,10 +465,6 @@ static bool guarded(struct walk *w, const struct sc_type *type,
 bool template_guarded(const struct terse_schema *schema,
                       const struct sc_type *type, struct terse_str message) {
     struct walk w;
-    w.schema = schema;
-    w.err = TERSE_OK;
-    w.unfit = false;
-    w.depth = w.n_links = 0;
-    w.depth_max = FRAME_DEPTH_MAX;
+    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
     return guarded(&w, type, message);
 }

@@ -46,11 +46,8 @@ static void put_bytes(struct enc *e, struct terse_str s) {
 }
 
 static void put_varint(struct enc *e, uint64_t v) {
-    uint8_t bytes[10];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        bytes[n++] = (uint8_t)(v | 0x80);
-    bytes[n++] = (uint8_t)v;
+    uint8_t bytes[WIRE_VARINT_MAX];
+    size_t n = wire_put_varint(bytes, v);
     put_bytes(e, (struct terse_str){(const char *)bytes, n});
 }
 

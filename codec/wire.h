@@ -34,6 +34,16 @@ bool wire_varint(struct wire *w, uint64_t *out);
 /* Reads the next field; call while w->p != w->end. False if malformed. */
 bool wire_next(struct wire *w, struct wire_field *out);
 
+/* Writes v in its shortest form, at most 10 bytes; their number. */
+enum { WIRE_VARINT_MAX = 10 };
+static inline size_t wire_put_varint(uint8_t out[WIRE_VARINT_MAX], uint64_t v) {
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7)
+        out[n++] = (uint8_t)(v | 0x80);
+    out[n++] = (uint8_t)v;
+    return n;
+}
+
 static inline uint64_t wire_zigzag(int64_t v) {
     return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 }
