@@ -5,17 +5,16 @@
  * Who hears a header without bounds first says none: a client that knows
  * nothing of state sees nothing of it.
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "state.h"
 
 enum {
     FRAME_OPEN = 13,
-    FRAME_SLOTS = 16, /* beside open: struct terse_state_limits, in its order */
-    FRAME_SLOT_BYTES = 17,
-    FRAME_TEMPLATES = 18,
-    FRAME_TEMPLATE_BYTES = 19,
+    FRAME_BESIDE = 16,   /* and up: what stands beside open, see bounds[] */
     FRAME_REVISION = 20, /* of the schemas that who says it knows */
+    OPEN_TO = 1,         /* in FRAME_OPEN */
 };
 
 struct terse_peer {
@@ -23,9 +22,11 @@ struct terse_peer {
     struct terse_state_limits own;
     struct state *in;  /* NULL until we have said how much we remember */
     struct state *out; /* NULL until the peer has */
-    bool begins;       /* or the other end has said its bounds */
+    bool initiates;    /* sends the first header */
+    bool begins;       /* that, or the other end has said its bounds */
     bool said;         /* our bounds */
     uint32_t revision; /* of the schemas that both ends know */
+    struct terse_buf domain; /* that the first header asked for */
 };
 
 const struct terse_state_limits terse_state_limits_default = {
@@ -33,10 +34,31 @@ const struct terse_state_limits terse_state_limits_default = {
     .slot_bytes = 4000,
     .templates = 64,
     .template_bytes = 12000,
+    .book_bytes = 4000,
+    .journal = 32,
 };
 
+/* A bound of struct terse_state_limits, and the field that says it. */
+static const struct {
+    uint32_t number;
+    size_t offset;
+} bounds[] = {
+    {16, offsetof(struct terse_state_limits, slots)},
+    {17, offsetof(struct terse_state_limits, slot_bytes)},
+    {18, offsetof(struct terse_state_limits, templates)},
+    {19, offsetof(struct terse_state_limits, template_bytes)},
+    {21, offsetof(struct terse_state_limits, book_bytes)},
+    {22, offsetof(struct terse_state_limits, journal)},
+};
+enum { BOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
+
+static uint32_t *bound(struct terse_state_limits *limits, size_t i) {
+    return (uint32_t *)(void *)((char *)limits + bounds[i].offset);
+}
+
 static bool remembers(const struct terse_state_limits *limits) {
-    return limits->slots > 0 || limits->templates > 0;
+    return limits->slots > 0 || limits->templates > 0 ||
+           limits->book_bytes > 0 || limits->journal > 0;
 }
 
 enum terse_err terse_peer_new(struct terse_peer **out,
@@ -48,8 +70,11 @@ enum terse_err terse_peer_new(struct terse_peer **out,
         return TERSE_ENOMEM;
     peer->schema = schema;
     peer->own = *own;
-    peer->begins = begins;
+    peer->initiates = peer->begins = begins;
     peer->revision = 1;
+    if (peer->own.book_bytes < BOOK_BYTES_MIN)
+        peer->own.book_bytes = 0;
+    terse_buf_init(&peer->domain, BOOK_TEXT_MAX);
     *out = peer;
     return TERSE_OK;
 }
@@ -59,6 +84,7 @@ void terse_peer_free(struct terse_peer *peer) {
         return;
     state_free(peer->in);
     state_free(peer->out);
+    terse_buf_fini(&peer->domain);
     free(peer);
 }
 
@@ -67,30 +93,66 @@ void terse_work_init(struct terse_work *work,
     terse_buf_init(&work->a, limits->frame_bytes);
     terse_buf_init(&work->b, limits->frame_bytes);
     terse_buf_init(&work->c, limits->frame_bytes);
+    terse_buf_init(&work->d, limits->frame_bytes);
 }
 
 void terse_work_fini(struct terse_work *work) {
     terse_buf_fini(&work->a);
     terse_buf_fini(&work->b);
     terse_buf_fini(&work->c);
+    terse_buf_fini(&work->d);
 }
 
 static bool is_open(struct terse_str frame) {
     return frame.n > 0 && (uint8_t)frame.p[0] == (FRAME_OPEN << 3 | WIRE_BYTES);
 }
 
+/* The domain that the first header asked for: both ends' books begin with it.
+ * One that is longer than an entry is left out. */
+static enum terse_err take_domain(struct terse_peer *peer,
+                                  struct terse_str open) {
+    struct wire in = wire_of(open);
+    struct wire_field f;
+    if (!wire_next(&in, &f) || f.type != WIRE_BYTES)
+        return TERSE_EFRAME;
+    in = wire_of(f.bytes);
+    while (in.p != in.end) {
+        if (!wire_next(&in, &f))
+            return TERSE_EFRAME;
+        if (f.number == OPEN_TO && f.type == WIRE_BYTES &&
+            f.bytes.n <= BOOK_TEXT_MAX) {
+            terse_buf_reset(&peer->domain);
+            return terse_buf_append(&peer->domain, f.bytes.p, f.bytes.n);
+        }
+    }
+    return TERSE_OK;
+}
+
+/* One direction, and what it has to do with the other. */
+static enum terse_err make_state(struct terse_peer *peer, struct state **out,
+                                 const struct terse_state_limits *limits) {
+    struct terse_str domain = {(const char *)terse_buf_data(&peer->domain),
+                               peer->domain.len};
+    enum terse_err err = state_new(out, peer->schema, limits, domain);
+    if (err == TERSE_OK && peer->in && peer->out) {
+        peer->in->other = peer->out;
+        peer->out->other = peer->in;
+    }
+    return err;
+}
+
 /* ---- sender -------------------------------------------------------------- */
 
 static enum terse_err say_bounds(struct terse_peer *peer,
                                  struct terse_buf *out) {
-    const uint32_t bounds[] = {peer->own.slots, peer->own.slot_bytes,
-                               peer->own.templates, peer->own.template_bytes};
     enum terse_err err = TERSE_OK;
     if (remembers(&peer->own))
-        err = state_new(&peer->in, peer->schema, &peer->own);
-    for (uint32_t i = 0; i < 4 && err == TERSE_OK; i++)
-        if (bounds[i] > 0)
-            err = state_put_number(out, FRAME_SLOTS + i, bounds[i]);
+        err = make_state(peer, &peer->in, &peer->own);
+    for (uint32_t i = 0; i < BOUNDS && err == TERSE_OK; i++) {
+        uint32_t value = *bound(&peer->own, i);
+        if (value > 0)
+            err = state_put_number(out, bounds[i].number, value);
+    }
     if (err == TERSE_OK)
         err = state_put_number(out, FRAME_REVISION,
                                schema_revision(peer->schema));
@@ -107,7 +169,10 @@ enum terse_err terse_peer_pack(struct terse_peer *peer, const void *frame,
     enum terse_err err = terse_buf_append(out, frame, n);
     if (err == TERSE_OK && is_open(in) && peer->begins && !peer->said) {
         peer->said = true;
-        err = say_bounds(peer, out);
+        if (peer->initiates)
+            err = take_domain(peer, in);
+        if (err == TERSE_OK)
+            err = say_bounds(peer, out);
     }
     return err;
 }
@@ -121,27 +186,47 @@ static uint32_t at_most(uint64_t said, uint32_t own) {
 /* One of the bounds, or what a later version of us says there. */
 static enum terse_err hear_bound(struct terse_peer *peer,
                                  const struct wire_field *f,
-                                 const uint32_t own[4], uint32_t said[4]) {
-    if (f->number > FRAME_REVISION)
-        return TERSE_OK;
-    if (f->number < FRAME_SLOTS || f->type != WIRE_VARINT)
+                                 struct terse_state_limits *said) {
+    if (f->number < FRAME_BESIDE)
         return TERSE_EFRAME;
-    if (f->number < FRAME_REVISION)
-        said[f->number - FRAME_SLOTS] =
-            at_most(f->value, own[f->number - FRAME_SLOTS]);
-    else
-        peer->revision =
-            f->value > 0 ? at_most(f->value, schema_revision(peer->schema)) : 1;
+    for (uint32_t i = 0; i < BOUNDS; i++) {
+        if (f->number != bounds[i].number)
+            continue;
+        if (f->type != WIRE_VARINT)
+            return TERSE_EFRAME;
+        *bound(said, i) = at_most(f->value, UINT32_MAX);
+    }
+    if (f->number != FRAME_REVISION)
+        return TERSE_OK;
+    if (f->type != WIRE_VARINT)
+        return TERSE_EFRAME;
+    peer->revision =
+        f->value > 0 ? at_most(f->value, schema_revision(peer->schema)) : 1;
     return TERSE_OK;
+}
+
+/* What this end uses of what the other one said. */
+static struct terse_state_limits use(struct terse_peer *peer,
+                                     struct terse_state_limits said) {
+    for (uint32_t i = 0; i < BOUNDS; i++) {
+        bool book = bounds[i].offset ==
+                    offsetof(struct terse_state_limits, book_bytes);
+        uint32_t *value = bound(&said, i), own = *bound(&peer->own, i);
+        if (book && *value < BOOK_BYTES_MIN)
+            *value = 0;
+        else if (book && own < BOOK_BYTES_MIN)
+            *value = BOOK_BYTES_MIN; /* its first entry must be there */
+        else
+            *value = at_most(*value, own);
+    }
+    return said;
 }
 
 /* A header, and the bounds beside it: the header alone goes on. */
 static enum terse_err hear_bounds(struct terse_peer *peer,
                                   struct terse_str frame,
                                   struct terse_buf *out) {
-    const uint32_t own[4] = {peer->own.slots, peer->own.slot_bytes,
-                             peer->own.templates, peer->own.template_bytes};
-    uint32_t said[4] = {0};
+    struct terse_state_limits said = {0};
     struct wire in = wire_of(frame);
     struct wire_field f;
     if (!wire_next(&in, &f))
@@ -149,13 +234,15 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     size_t header = (size_t)(in.p - (const uint8_t *)frame.p);
     peer->begins = peer->begins || header < frame.n;
     while (in.p != in.end) {
-        if (!wire_next(&in, &f) || hear_bound(peer, &f, own, said) != TERSE_OK)
+        if (!wire_next(&in, &f) || hear_bound(peer, &f, &said) != TERSE_OK)
             return TERSE_EFRAME;
     }
-    struct terse_state_limits limits = {said[0], said[1], said[2], said[3]};
     enum terse_err err = TERSE_OK;
-    if (remembers(&limits) && !peer->out)
-        err = state_new(&peer->out, peer->schema, &limits);
+    if (!peer->initiates && !peer->out)
+        err = take_domain(peer, (struct terse_str){frame.p, header});
+    said = use(peer, said);
+    if (err == TERSE_OK && remembers(&said) && !peer->out)
+        err = make_state(peer, &peer->out, &said);
     return err == TERSE_OK ? terse_buf_append(out, frame.p, header) : err;
 }
 

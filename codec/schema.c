@@ -355,6 +355,40 @@ static void make_field(struct sc_field *out, const struct table_field *t,
     };
 }
 
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_item(const struct table_field *a,
+                      const struct table_field *b) {
+    return a->bind == b->bind && same_text(a->name, b->name) &&
+           same_text(a->ns, b->ns) && same_text(a->attr, b->attr);
+}
+
+static bool is_twin(const struct table_field *a, const struct table_field *b) {
+    return (a->form == FORM_PLAIN && b->form == FORM_BASE64) ||
+           (a->form == FORM_BASE64 && b->form == FORM_PLAIN);
+}
+
+/* What the fields of a type that stand for one item have to do with each other.
+ */
+static void relate_fields(struct sc_type *type) {
+    for (uint16_t i = 0; i < type->n_fields; i++) {
+        struct sc_field *f = &type->fields[i];
+        bool scalar = f->t->bind != BIND_CHILD && f->t->bind != BIND_REST;
+        f->place = i;
+        for (uint16_t j = type->n_fields; j-- > 0 && scalar;) {
+            const struct sc_field *g = &type->fields[j];
+            if (!same_item(f->t, g->t))
+                continue;
+            if (f->t->flags & g->t->flags & TABLE_PRIVATE)
+                f->place = j;
+            if (f->t->bind != BIND_NONE && is_twin(f->t, g->t))
+                f->twin = (uint16_t)(j + 1);
+        }
+    }
+}
+
 static bool make_type(struct terse_schema *s, uint16_t index) {
     const struct table_type *t = &s->t->types[index];
     struct sc_type *type = &s->types[index];
@@ -380,6 +414,7 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
         if (t->fields[i].bind == BIND_REST)
             type->rest = &type->fields[i];
     }
+    relate_fields(type);
     return true;
 }
 

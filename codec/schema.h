@@ -14,6 +14,11 @@ struct sc_field {
     struct terse_str proto, name, ns;
     uint16_t attr_qname; /* LEAF_ATTR: of its attribute */
     uint16_t index;      /* in its type's fields */
+    uint16_t place;      /* index of the first private field of the same item,
+                            of itself if it is not private */
+    uint16_t twin;       /* index + 1 of the field of the same item whose form
+                            is BASE64 where this one's is PLAIN, or PLAIN where
+                            this one's is BASE64; 0: none */
     uint8_t wire;        /* enum wire_type */
 };
 

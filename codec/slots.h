@@ -1,17 +1,7 @@
 /*
- * slots.h: the strings that one direction of a connection remembers.
- *
- * The sender chooses what goes into which slot and when; the receiver obeys. A
- * string on the wire may begin with a definition and hold references, as
- * control characters that XML text cannot hold, so nothing needs escaping and
- * every Protobuf library reads the frame as it is:
- *
- *   01-08, 0e-19      slot 0-7, 8-19
- *   1a c, 1b c        slot 20 + (c - 20h), 116 + (c - 20h); c from 20h to 7fh
- *   1c c, 1d c        only in front: what the string expands to is from now on
- *                     slot c - 20h, 96 + (c - 20h)
- *
- * Only strings that no schema calls private are touched: see TABLE_PRIVATE.
+ * slots.h: the strings that one direction of a connection remembers, each in a
+ * slot that the sender chose and may use again for another one. strings.h tells
+ * how they stand on the wire.
  */
 #ifndef TERSE_SLOTS_H
 #define TERSE_SLOTS_H
@@ -19,7 +9,7 @@
 #include "terse.h"
 
 enum {
-    SLOTS_MAX = 192,       /* that 1c and 1d can define */
+    SLOTS_MAX = 192,       /* that a mark can define */
     SLOT_BYTES_MAX = 1023, /* of one slot */
 };
 
@@ -44,16 +34,24 @@ TERSE_NODISCARD enum terse_err slots_init(struct slots *s, uint32_t n,
                                           uint32_t bytes_max);
 void slots_fini(struct slots *s);
 
-/* Sender: appends text, with references and perhaps a definition, to out.
- * define: it is of the kind that comes again. TERSE_ENOMEM and TERSE_ELIMIT are
- * out's. */
-TERSE_NODISCARD enum terse_err slots_pack(struct slots *s,
-                                          struct terse_str text, bool define,
-                                          struct terse_buf *out);
+/* Puts text into slot i. TERSE_EFRAME if there is no such slot or no room,
+ * TERSE_ENOMEM; the slot is as it was then. */
+TERSE_NODISCARD enum terse_err slots_set(struct slots *s, uint32_t i,
+                                         struct terse_str text);
 
-/* Receiver: appends what text expands to. TERSE_EFRAME: a slot that is empty or
- * does not exist, a definition in the wrong place or over the bounds. */
-TERSE_NODISCARD enum terse_err
-slots_unpack(struct slots *s, struct terse_str text, struct terse_buf *out);
+/* What slot i holds, borrowed until it is set; false if it is empty. */
+bool slots_get(const struct slots *s, uint32_t i, struct terse_str *out);
+
+/* Sender: the slot that holds text, or -1. */
+int slots_find(const struct slots *s, struct terse_str text);
+
+/* Sender: slot i is used now. */
+void slots_touch(struct slots *s, uint32_t i);
+
+/* Sender: the slot for a new string of n bytes: a free one, else that which was
+ * not used for the longest time, of those that leave enough bytes; -1 if there
+ * is none. Nothing is ever cleared to make room, since the receiver could not
+ * know. */
+int slots_victim(const struct slots *s, size_t n);
 
 #endif

@@ -9,15 +9,19 @@
 
 enum {
     FRAME_STANZA_MAX = 3, /* message, presence, iq: what templates are for */
-    WORTH = 12,           /* shorter frames gain nothing */
-    TEMPLATE_SHARE = 2,   /* one template takes half of all bytes at most */
-    BULKY = 1500,         /* bytes: deflated without state where that halves */
-    GROW = 8,             /* templates that are made at once */
-    DEFLATE_FROM = 200,   /* bytes: smaller frames are not deflated */
+    FRAME_MESSAGE = 1,
+    WORTH = 12,         /* shorter frames gain nothing */
+    TEMPLATE_SHARE = 2, /* one template takes half of all bytes at most */
+    BULKY = 1500,       /* bytes: takes no slots, and where deflate halves it
+                           no template either */
+    GROW = 8,           /* templates that are made at once */
+    DEFLATE_FROM = 200, /* bytes: smaller frames are not deflated */
+    DICTIONARIES = 4,   /* templates that are tried as one */
 };
 
 enum terse_err state_new(struct state **out, const struct terse_schema *schema,
-                         const struct terse_state_limits *limits) {
+                         const struct terse_state_limits *limits,
+                         struct terse_str domain) {
     struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return TERSE_ENOMEM;
@@ -25,9 +29,16 @@ enum terse_err state_new(struct state **out, const struct terse_schema *schema,
     s->n_templates =
         limits->templates < TEMPLATES_MAX ? limits->templates : TEMPLATES_MAX;
     s->template_bytes = limits->template_bytes;
-    if (slots_init(&s->slots, limits->slots, limits->slot_bytes) != TERSE_OK) {
+    s->book.bytes_max = limits->book_bytes;
+    s->journal_max =
+        limits->journal < JOURNAL_MAX ? limits->journal : JOURNAL_MAX;
+    enum terse_err err = slots_init(&s->slots, limits->slots,
+                                    limits->slot_bytes);
+    if (err == TERSE_OK && domain.n > 0 && book_has_room(&s->book, domain.n))
+        err = book_add(&s->book, domain, domain);
+    if (err != TERSE_OK) {
         state_free(s);
-        return TERSE_ENOMEM;
+        return err;
     }
     *out = s;
     return TERSE_OK;
@@ -40,6 +51,8 @@ void state_free(struct state *s) {
         free(s->templates[i].p);
     free(s->templates);
     slots_fini(&s->slots);
+    book_fini(&s->book);
+    journal_fini(&s->journal);
     free(s);
 }
 
@@ -47,41 +60,68 @@ static struct terse_str str_of_buf(const struct terse_buf *buf) {
     return (struct terse_str){(const char *)terse_buf_data(buf), buf->len};
 }
 
-/* ---- frames
- * -------------------------------------------------------------------- */
+static struct strings strings_of(struct state *s) {
+    return (struct strings){&s->slots, &s->book,
+                            s->other ? &s->other->book : NULL};
+}
+
+/* ---- frames --------------------------------------------------------------
+ */
 
 /* A frame, as far as state goes. */
 struct parts {
-    bool like, keep;
-    uint64_t like_n, keep_n;
-    bool stanza; /* the content is a stanza */
-    struct wire_field content;
-    uint32_t others; /* fields besides */
+    bool has[FRAME_STATE_LAST + 1];
+    uint64_t value[FRAME_STATE_LAST + 1];
+    struct terse_str deflated;
+    struct wire_field content; /* the first field that is not about state */
+    struct terse_str whole;    /* the same with its tag */
+    uint32_t contents;         /* how many such fields there are */
 };
+
+static bool read_state(const struct wire_field *f, struct parts *out) {
+    enum wire_type type =
+        f->number == FRAME_DEFLATED ? WIRE_BYTES : WIRE_VARINT;
+    if (f->type != type || out->has[f->number])
+        return false;
+    out->has[f->number] = true;
+    out->value[f->number] = f->value;
+    if (f->number == FRAME_DEFLATED)
+        out->deflated = f->bytes;
+    return true;
+}
 
 static bool read_parts(struct terse_str frame, struct parts *out) {
     struct wire in = wire_of(frame);
     struct wire_field f;
     *out = (struct parts){0};
     while (in.p != in.end) {
+        const uint8_t *from = in.p;
         if (!wire_next(&in, &f))
             return false;
-        if (f.number == FRAME_LIKE && f.type == WIRE_VARINT && !out->like) {
-            out->like = true;
-            out->like_n = f.value;
-        } else if (f.number == FRAME_KEEP && f.type == WIRE_VARINT &&
-                   !out->keep) {
-            out->keep = true;
-            out->keep_n = f.value;
-        } else if (f.number <= FRAME_STANZA_MAX && f.type == WIRE_BYTES &&
-                   !out->stanza) {
-            out->stanza = true;
+        if (f.number >= FRAME_STATE_FIRST && f.number < FRAME_STATE_LAST) {
+            if (!read_state(&f, out))
+                return false;
+        } else if (out->contents++ == 0) {
             out->content = f;
-        } else {
-            out->others++;
+            out->whole = (struct terse_str){(const char *)from,
+                                            (size_t)(in.p - from)};
         }
     }
     return true;
+}
+
+static bool is_stanza(const struct parts *parts) {
+    return parts->contents == 1 &&
+           parts->content.number <= FRAME_STANZA_MAX &&
+           parts->content.type == WIRE_BYTES;
+}
+
+/* Whether any field about state is there. */
+static bool has_state(const struct parts *parts) {
+    for (unsigned i = FRAME_STATE_FIRST; i < FRAME_STATE_LAST; i++)
+        if (parts->has[i])
+            return true;
+    return false;
 }
 
 static enum terse_err put_varint(struct terse_buf *out, uint64_t v) {
@@ -110,8 +150,8 @@ static const struct sc_type *stanza_type(const struct state *s,
     return schema_nested(s->schema, schema_frame(s->schema), f);
 }
 
-/* ---- templates
- * ------------------------------------------------------------------ */
+/* ---- templates -----------------------------------------------------------
+ */
 
 /* Makes template i (below n_templates) one of those that are there. */
 static enum terse_err reach(struct state *s, uint64_t i) {
@@ -134,13 +174,37 @@ static enum terse_err reach(struct state *s, uint64_t i) {
 static bool has_room(const struct state *s, uint64_t i, size_t n) {
     uint32_t had = i < s->have_templates ? s->templates[i].n : 0;
     return i < s->n_templates && n <= s->template_bytes / TEMPLATE_SHARE &&
+           n <= UINT16_MAX &&
            s->template_bytes_now - had + n <= s->template_bytes;
 }
 
-/* Template i becomes `bare`, a stanza that was stripped. TERSE_EFRAME if it has
- * no room; the template is as it was then. */
+/* Where a value stands in a template's bytes. */
+static struct span find_span(struct terse_str bytes,
+                             const struct wire_field *value) {
+    uint8_t varint[WIRE_VARINT_MAX];
+    struct terse_str v = value->bytes;
+    if (value->type == WIRE_VARINT)
+        v = (struct terse_str){(const char *)varint,
+                               wire_put_varint(varint, value->value)};
+    const char *p = v.n > 0 && v.n <= UINT8_MAX && bytes.n > 0
+                        ? memmem(bytes.p, bytes.n, v.p, v.n)
+                        : NULL;
+    if (!p)
+        return (struct span){0};
+    return (struct span){(uint16_t)(p - bytes.p), (uint8_t)v.n,
+                         (uint8_t)value->type};
+}
+
+static struct wire_field entry_addr(const struct entry *entry) {
+    return (struct wire_field){.type = WIRE_BYTES, .bytes = entry->addr};
+}
+
+/* Template i becomes `bare`, a stanza that was stripped. entry: what it was
+ * about, or NULL. TERSE_EFRAME if it has no room; the template is as it was
+ * then. */
 static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
-                                   struct terse_str bare) {
+                                   struct terse_str bare,
+                                   const struct entry *entry) {
     if (!has_room(s, i, bare.n))
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
@@ -153,8 +217,14 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
     struct template *t = &s->templates[i];
     s->template_bytes_now -= t->n;
     free(t->p);
-    *t = (struct template){p, (uint32_t)bare.n, number, ++s->clock};
+    *t = (struct template){
+        .p = p, .n = (uint32_t)bare.n, .number = number, .used = ++s->clock};
     s->template_bytes_now += t->n;
+    if (entry) {
+        struct wire_field addr = entry_addr(entry);
+        t->given[TEMPLATE_ID] = find_span(bare, &entry->id);
+        t->given[TEMPLATE_ADDR] = find_span(bare, &addr);
+    }
     return TERSE_OK;
 }
 
@@ -162,25 +232,66 @@ static struct terse_str template_str(const struct template *t) {
     return (struct terse_str){(const char *)t->p, t->n};
 }
 
-/* ---- sender
- * ---------------------------------------------------------------------- */
+/* What an entry changes in a template, t, which may be NULL. */
+static struct template_links links_of(const struct template *t,
+                                      const struct entry *entry) {
+    struct template_links links = {.n = 0};
+    if (!entry)
+        return links;
+    links.n = TEMPLATE_GIVEN;
+    links.of[TEMPLATE_ID].new = entry->id;
+    links.of[TEMPLATE_ADDR].new = entry_addr(entry);
+    for (unsigned i = 0; i < TEMPLATE_GIVEN; i++) {
+        struct wire_field *old = &links.of[i].old;
+        *old = (struct wire_field){.type = WIRE_VARINT}; /* like nothing */
+        if (!t || t->given[i].n == 0)
+            continue;
+        old->type = (enum wire_type)t->given[i].type;
+        old->bytes = (struct terse_str){(const char *)t->p + t->given[i].at,
+                                        t->given[i].n};
+        struct wire in = wire_of(old->bytes);
+        if (old->type == WIRE_VARINT && !wire_varint(&in, &old->value))
+            old->value = 0;
+    }
+    return links;
+}
+
+/* ---- sender --------------------------------------------------------------
+ */
+
+/* What a stanza will change when its frame is written. */
+struct plan {
+    const struct sc_type *type;
+    struct terse_str content, bare; /* bare: stripped, in work->c */
+    uint32_t number;
+    bool bulk;
+    uint32_t heard; /* entries of the other journal, to be told of */
+    bool has_entry;
+    struct entry entry; /* of the other journal: what it is about */
+    bool enters;
+    int template; /* that it becomes, or -1 */
+};
+
+static const struct entry *plan_entry(const struct plan *p) {
+    return p->has_entry ? &p->entry : NULL;
+}
 
 /* The template that gives the smallest patch, or -1 if the content itself is as
- * small. bare: the content, stripped, so that no text has a say in this. */
-static int best_template(struct state *s, uint32_t number,
-                         struct terse_str bare, struct terse_work *work,
-                         enum terse_err *err) {
-    const struct sc_type *type = stanza_type(s, number);
-    size_t best_size = bare.n;
+ * small. It is the stripped content that counts, so that no text has a say in
+ * this. */
+static int best_template(struct state *s, const struct plan *p,
+                         struct terse_work *work, enum terse_err *err) {
+    size_t best_size = p->bare.n;
     int best = -1;
     for (uint32_t i = 0; i < s->have_templates && *err == TERSE_OK; i++) {
         const struct template *t = &s->templates[i];
         bool fits;
-        if (!t->p || t->number != number || !has_room(s, i, bare.n))
+        if (!t->p || t->number != p->number || !has_room(s, i, p->bare.n))
             continue;
+        struct template_links links = links_of(t, plan_entry(p));
         terse_buf_reset(&work->b);
-        *err = template_diff(s->schema, type, template_str(t), bare, &work->b,
-                             &fits);
+        *err = template_diff(s->schema, p->type, template_str(t), p->bare,
+                             &links, &work->b, &fits);
         if (*err != TERSE_OK || !fits || work->b.len + 2 >= best_size)
             continue;
         best_size = work->b.len;
@@ -205,191 +316,461 @@ static int victim(const struct state *s, size_t n) {
     return best;
 }
 
-static enum terse_err pack_string(void *arg, struct terse_str s, bool define,
+struct packing {
+    struct strings strings;
+    bool bulk;
+};
+
+static enum terse_err pack_string(void *arg, struct terse_str s, bool again,
                                   struct terse_buf *out) {
-    return slots_pack(arg, s, define, out);
+    const struct packing *p = arg;
+    return strings_pack(&p->strings, s,
+                        !again    ? STRINGS_ONCE
+                        : p->bulk ? STRINGS_BULK
+                                  : STRINGS_AGAIN,
+                        out);
 }
 
-/* Writes content with its strings packed. */
-static enum terse_err put_packed(struct state *s, uint32_t number,
+/* Writes a stanza or a patch, in work->a or elsewhere, with what the entry says
+ * left out and its strings packed. */
+static enum terse_err put_packed(struct state *s, const struct plan *p,
                                  struct terse_str content,
                                  struct terse_work *work,
                                  struct terse_buf *out) {
-    terse_buf_reset(&work->b);
-    enum terse_err err =
-        template_strings(s->schema, stanza_type(s, number), content,
-                         pack_string, &s->slots, &work->b);
-    return err == TERSE_OK ? put_content(out, number, str_of_buf(&work->b))
+    struct packing packing = {strings_of(s), p->bulk};
+    enum terse_err err = TERSE_OK;
+    if (p->has_entry) {
+        struct template_links links = links_of(NULL, &p->entry);
+        terse_buf_reset(&work->b);
+        err = template_blank(s->schema, p->type, content, &links, false,
+                             &work->b);
+        content = str_of_buf(&work->b);
+    }
+    terse_buf_reset(&work->d);
+    if (err == TERSE_OK)
+        err = template_strings(s->schema, p->type, content, false, pack_string,
+                               &packing, &work->d);
+    return err == TERSE_OK ? put_content(out, p->number, str_of_buf(&work->d))
                            : err;
 }
 
-/* Writes content as what it adds to template i, which becomes `bare`. */
-static enum terse_err put_like(struct state *s, uint32_t i,
-                               const struct wire_field *content,
-                               struct terse_str bare, struct terse_work *work,
-                               struct terse_buf *out) {
+/* Writes content as what it adds to template i, which it will become. */
+static enum terse_err put_like(struct state *s, struct plan *p, uint32_t i,
+                               struct terse_work *work, struct terse_buf *out) {
     bool fits;
+    struct template_links links = links_of(&s->templates[i], plan_entry(p));
     terse_buf_reset(&work->a);
-    enum terse_err err = template_diff(
-        s->schema, stanza_type(s, content->number),
-        template_str(&s->templates[i]), content->bytes, &work->a, &fits);
+    enum terse_err err =
+        template_diff(s->schema, p->type, template_str(&s->templates[i]),
+                      p->content, &links, &work->a, &fits);
     if (err == TERSE_OK && !fits) /* as it stands, then */
-        return put_packed(s, content->number, content->bytes, work, out);
+        return put_packed(s, p, p->content, work, out);
+    p->template = (int)i;
     if (err == TERSE_OK)
         err = state_put_number(out, FRAME_LIKE, i);
     if (err == TERSE_OK && work->a.len > 0)
-        err = put_packed(s, content->number, str_of_buf(&work->a), work, out);
-    if (err == TERSE_OK)
-        err = set_template(s, i, content->number, bare);
+        err = put_packed(s, p, str_of_buf(&work->a), work, out);
     return err;
 }
 
-static enum terse_err pack_stanza(struct state *s,
-                                  const struct wire_field *content,
-                                  struct terse_work *work,
-                                  struct terse_buf *out) {
-    uint32_t number = content->number;
-    terse_buf_reset(&work->c);
-    enum terse_err err = template_strip(s->schema, stanza_type(s, number),
-                                        content->bytes, &work->c);
-    if (err == TERSE_EFRAME) /* too deep for a template */
-        return put_packed(s, number, content->bytes, work, out);
-    if (err != TERSE_OK)
-        return err;
-    struct terse_str bare = str_of_buf(&work->c);
-    int i = best_template(s, number, bare, work, &err);
+static enum terse_err put_stanza(struct state *s, struct plan *p,
+                                 struct terse_work *work,
+                                 struct terse_buf *out) {
+    enum terse_err err = TERSE_OK;
+    if (!p->bare.p) /* too deep for a template */
+        return put_packed(s, p, p->content, work, out);
+    int i = best_template(s, p, work, &err);
     if (err != TERSE_OK)
         return err;
     if (i >= 0)
-        return put_like(s, (uint32_t)i, content, bare, work, out);
-    i = bare.n < WORTH ? -1 : victim(s, bare.n);
-    if (i >= 0 && set_template(s, (uint64_t)i, number, bare) == TERSE_OK)
-        err = state_put_number(out, FRAME_KEEP, (uint64_t)i);
-    return err == TERSE_OK ? put_packed(s, number, content->bytes, work, out)
-                           : err;
+        return put_like(s, p, (uint32_t)i, work, out);
+    p->template = p->bare.n < WORTH ? -1 : victim(s, p->bare.n);
+    if (p->template >= 0)
+        err = state_put_number(out, FRAME_KEEP, (uint64_t)p->template);
+    return err == TERSE_OK ? put_packed(s, p, p->content, work, out) : err;
+}
+
+/* The templates that were used last of those that are large enough to be a
+ * dictionary. */
+static unsigned dictionaries(const struct state *s, int out[DICTIONARIES]) {
+    unsigned n = 0;
+    for (uint32_t i = 0; i < s->have_templates; i++) {
+        unsigned at = n;
+        if (s->templates[i].n < DEFLATE_FROM)
+            continue;
+        while (at > 0 &&
+               s->templates[out[at - 1]].used < s->templates[i].used)
+            at--;
+        if (at == DICTIONARIES)
+            continue;
+        if (n < DICTIONARIES)
+            n++;
+        memmove(out + at + 1, out + at, (n - at - 1) * sizeof(*out));
+        out[at] = (int)i;
+    }
+    return n;
 }
 
 /* Replaces a large frame by its deflated form, where that is smaller. */
-static enum terse_err deflate_frame(struct state *s,
-                                    const struct wire_field *content,
+static enum terse_err deflate_frame(struct state *s, const struct plan *p,
                                     struct terse_work *work,
                                     struct terse_buf *out) {
+    int with[DICTIONARIES], best = -1;
+    size_t best_size = SIZE_MAX;
     if (out->len < DEFLATE_FROM ||
-        template_guarded(s->schema, stanza_type(s, content->number),
-                         content->bytes))
+        template_guarded(s->schema, p->type, p->content))
         return TERSE_OK;
-    terse_buf_reset(&work->a);
-    enum terse_err err = deflate_pack(str_of_buf(out), &work->a);
-    if (err == TERSE_ELIMIT || (err == TERSE_OK && work->a.len + 4 > out->len))
+    unsigned n = dictionaries(s, with);
+    for (unsigned i = 0; i <= n; i++) {
+        struct terse_str dict = {NULL, 0};
+        if (i < n)
+            dict = template_str(&s->templates[with[i]]);
+        terse_buf_reset(&work->a);
+        enum terse_err err = deflate_pack(str_of_buf(out), dict, &work->a);
+        size_t size = work->a.len + (i < n ? 2 : 0);
+        if (err == TERSE_ELIMIT || (err == TERSE_OK && size >= best_size))
+            continue;
+        if (err != TERSE_OK)
+            return err;
+        best = i < n ? with[i] : -1;
+        best_size = size;
+        terse_buf_reset(&work->b);
+        err = terse_buf_append(&work->b, terse_buf_data(&work->a), work->a.len);
+        if (err != TERSE_OK)
+            return err;
+    }
+    if (best_size == SIZE_MAX || best_size + 4 > out->len)
         return TERSE_OK;
-    if (err != TERSE_OK)
-        return err;
     terse_buf_reset(out);
-    return put_content(out, FRAME_DEFLATED, str_of_buf(&work->a));
+    enum terse_err err = TERSE_OK;
+    if (best >= 0) {
+        s->templates[best].used = ++s->clock;
+        err = state_put_number(out, FRAME_LIKE, (uint64_t)best);
+    }
+    return err == TERSE_OK
+               ? put_content(out, FRAME_DEFLATED, str_of_buf(&work->b))
+               : err;
+}
+
+/* ---- sender: the journals ------------------------------------------------
+ */
+
+struct search {
+    const struct journal *journal;
+    struct entry *entry;
+};
+
+static bool find_entry(void *arg, const struct wire_field *value) {
+    const struct search *search = arg;
+    return journal_find(search->journal, value, search->entry);
+}
+
+/* What the stanza is about, and whether it enters the journal itself. */
+static void plan_journal(struct state *s, struct plan *p) {
+    struct wire_field id;
+    struct terse_str addr;
+    if (s->other && s->other->journal.len > 0 && p->bare.p &&
+        template_can_blank(s->schema, p->type, p->content)) {
+        struct search search = {&s->other->journal, &p->entry};
+        p->has_entry = template_each_value(s->schema, p->type, p->bare,
+                                           find_entry, &search);
+    }
+    template_names(s->schema, p->type, p->content, &id, &addr);
+    /* A receipt or a result is not answered; a message that people wrote is. */
+    p->enters = s->journal_max > 0 && journal_takes(&id) &&
+                (!p->has_entry ||
+                 (p->number == FRAME_MESSAGE &&
+                  template_guarded(s->schema, p->type, p->content)));
+}
+
+/* Stanzas enter while not too many wait to be heard of; says so when that
+ * changes. */
+static enum terse_err put_enter(struct state *s, struct plan *p,
+                                struct terse_buf *out) {
+    uint32_t waiting = s->journal.end - s->journal.heard;
+    bool on = s->journal.on ? waiting < s->journal_max
+                            : waiting <= s->journal_max / 2;
+    if (!p->enters || on == s->journal.on) {
+        p->enters = p->enters && on;
+        return TERSE_OK;
+    }
+    s->journal.on = on;
+    p->enters = on;
+    return state_put_number(out, FRAME_ENTER, on);
+}
+
+/* How many more entries of the other direction were heard of, if it is time to
+ * say so: when they are half of what may wait for it. */
+static uint32_t take_heard(struct state *s) {
+    if (!s->other)
+        return 0;
+    struct journal *j = &s->other->journal;
+    uint32_t more = j->end - j->heard;
+    if (more < s->other->journal_max / 2)
+        return 0;
+    journal_hear(j, j->end);
+    return more;
+}
+
+static enum terse_err put_heard(uint32_t more, struct terse_buf *out) {
+    return more > 0 ? state_put_number(out, FRAME_HEARD, more) : TERSE_OK;
+}
+
+static enum terse_err put_about(const struct state *s, const struct plan *p,
+                                struct terse_buf *out) {
+    if (!p->has_entry)
+        return TERSE_OK;
+    int64_t offset =
+        (int64_t)p->entry.index - (int64_t)s->other->journal.heard;
+    return state_put_number(out, FRAME_ABOUT,
+                            wire_zigzag(offset) << 1 | p->enters);
+}
+
+/* What the frame did to templates and journals, once it is written. */
+static enum terse_err commit(struct state *s, const struct plan *p) {
+    struct wire_field id;
+    struct terse_str addr;
+    enum terse_err err = TERSE_OK;
+    if (p->template >= 0)
+        err = set_template(s, (uint64_t)p->template, p->number, p->bare,
+                           plan_entry(p));
+    if (p->has_entry) /* which may be gone then */
+        journal_hear(&s->other->journal, p->entry.index + 1);
+    if (err != TERSE_OK || !p->enters)
+        return err;
+    template_names(s->schema, p->type, p->content, &id, &addr);
+    return journal_add(&s->journal, &id, addr);
+}
+
+/* ---- sender: a frame -----------------------------------------------------
+ */
+
+static enum terse_err put_heads(struct state *s, struct plan *p,
+                                struct terse_buf *out) {
+    enum terse_err err = put_heard(p->heard, out);
+    if (err == TERSE_OK)
+        err = put_enter(s, p, out);
+    return err == TERSE_OK ? put_about(s, p, out) : err;
+}
+
+/* A roster, or the like: what it repeats, it repeats inside, and it does not
+ * come again. *done is false if it is none. */
+static enum terse_err put_list(struct state *s, struct plan *p,
+                               struct terse_work *work, struct terse_buf *out,
+                               bool *done) {
+    uint32_t entries = s->book.n;
+    enum terse_err err = put_packed(s, p, p->content, work, out);
+    if (err == TERSE_OK)
+        err = deflate_frame(s, p, work, out);
+    *done = err == TERSE_OK && out->len <= p->content.n / 2;
+    while (!*done && s->book.n > entries)
+        book_drop_last(&s->book);
+    return err;
+}
+
+static enum terse_err pack_stanza(struct state *s, struct plan *p,
+                                  struct terse_work *work,
+                                  struct terse_buf *out) {
+    bool done = false;
+    p->heard = take_heard(s);
+    plan_journal(s, p);
+    bool on = s->journal.on, enters = p->enters;
+    enum terse_err err = put_heads(s, p, out);
+    if (err == TERSE_OK && p->bulk) {
+        err = put_list(s, p, work, out, &done);
+        if (err == TERSE_OK && !done) { /* once more, from the start */
+            terse_buf_reset(out);
+            s->journal.on = on;
+            p->enters = enters;
+            err = put_heads(s, p, out);
+        }
+    }
+    if (err == TERSE_OK && !done)
+        err = put_stanza(s, p, work, out);
+    if (err == TERSE_OK && !done)
+        err = deflate_frame(s, p, work, out);
+    return err == TERSE_OK ? commit(s, p) : err;
 }
 
 enum terse_err state_pack(struct state *s, struct terse_str frame,
                           struct terse_work *work, struct terse_buf *out) {
     struct parts parts;
     terse_buf_reset(out);
-    if (!read_parts(frame, &parts))
+    if (!read_parts(frame, &parts) || has_state(&parts))
         return TERSE_EFRAME;
-    if (!parts.stanza || parts.others)
-        return terse_buf_append(out, frame.p, frame.n);
     enum terse_err err = TERSE_OK;
-    /* A roster: what it repeats, it repeats inside, and its hundreds of
-     * addresses would push all others out of their slots. */
-    if (frame.n >= BULKY) {
-        err = terse_buf_append(out, frame.p, frame.n);
-        if (err == TERSE_OK)
-            err = deflate_frame(s, &parts.content, work, out);
-        if (err != TERSE_OK || out->len <= frame.n / 2)
-            return err;
+    if (!is_stanza(&parts)) {
+        err = put_heard(take_heard(s), out);
+        return err == TERSE_OK ? terse_buf_append(out, frame.p, frame.n) : err;
     }
-    terse_buf_reset(out);
-    err = pack_stanza(s, &parts.content, work, out);
-    return err == TERSE_OK ? deflate_frame(s, &parts.content, work, out) : err;
+    struct plan p = {.number = parts.content.number,
+                     .content = parts.content.bytes,
+                     .type = stanza_type(s, parts.content.number),
+                     .bulk = frame.n >= BULKY,
+                     .template = -1};
+    terse_buf_reset(&work->c);
+    err = template_strip(s->schema, p.type, p.content, &work->c);
+    if (err == TERSE_OK)
+        p.bare = (struct terse_str){
+            work->c.len > 0 ? (const char *)terse_buf_data(&work->c) : "",
+            work->c.len};
+    if (err != TERSE_OK && err != TERSE_EFRAME)
+        return err;
+    return pack_stanza(s, &p, work, out);
 }
 
-/* ---- receiver
- * -------------------------------------------------------------------- */
+/* ---- receiver ------------------------------------------------------------
+ */
 
-static enum terse_err unpack_string(void *arg, struct terse_str s, bool define,
+static enum terse_err unpack_string(void *arg, struct terse_str s, bool again,
                                     struct terse_buf *out) {
-    (void)define;
-    return slots_unpack(arg, s, out);
+    (void)again;
+    return strings_unpack(arg, s, out);
+}
+
+/* What came beside the content, but for templates. */
+static enum terse_err hear(struct state *s, const struct parts *parts,
+                           struct entry *entry) {
+    struct journal *j = s->other ? &s->other->journal : NULL;
+    if (parts->has[FRAME_HEARD]) {
+        uint64_t more = parts->value[FRAME_HEARD];
+        if (!j || more > j->end - j->heard)
+            return TERSE_EFRAME;
+        journal_hear(j, j->heard + (uint32_t)more);
+    }
+    if (parts->has[FRAME_ENTER]) {
+        if (parts->value[FRAME_ENTER] > 1 || s->journal_max == 0)
+            return TERSE_EFRAME;
+        s->journal.on = parts->value[FRAME_ENTER];
+    }
+    if (parts->has[FRAME_ABOUT] &&
+        (!j || !journal_get(
+                   j, wire_unzigzag(parts->value[FRAME_ABOUT] >> 1), entry)))
+        return TERSE_EFRAME;
+    return TERSE_OK;
 }
 
 /* The content of a frame that has state in it, whole again, in work->a. */
 static enum terse_err unpack_content(struct state *s, const struct parts *parts,
+                                     const struct entry *entry,
                                      uint32_t *number,
                                      struct terse_work *work) {
     const struct template *t = NULL;
-    if (parts->like) {
-        if (parts->like_n >= s->have_templates ||
-            !(t = &s->templates[parts->like_n])->p)
+    if (parts->has[FRAME_LIKE]) {
+        uint64_t i = parts->value[FRAME_LIKE];
+        if (i >= s->have_templates || !(t = &s->templates[i])->p)
             return TERSE_EFRAME;
         *number = t->number;
     }
-    if (parts->stanza)
+    if (parts->contents > 0)
         *number = parts->content.number;
-    if ((t && t->number != *number) || (!t && !parts->stanza))
+    if ((t && t->number != *number) || (!t && parts->contents == 0))
         return TERSE_EFRAME;
     const struct sc_type *type = stanza_type(s, *number);
-    struct terse_buf *to = t ? &work->b : &work->a;
-    terse_buf_reset(&work->a);
+    struct strings strings = strings_of(s);
+    struct template_links links = links_of(t, entry);
+    struct terse_buf *from = &work->b, *to = &work->a;
+    terse_buf_reset(from);
+    enum terse_err err =
+        template_strings(s->schema, type, parts->content.bytes, true,
+                         unpack_string, &strings, from);
+    if (err == TERSE_OK && entry) {
+        terse_buf_reset(&work->d);
+        err = template_blank(s->schema, type, str_of_buf(from), &links, true,
+                             &work->d);
+        from = &work->d;
+    }
     terse_buf_reset(to);
-    enum terse_err err = template_strings(s->schema, type, parts->content.bytes,
-                                          unpack_string, &s->slots, to);
-    if (err == TERSE_OK && t)
-        err = template_merge(s->schema, type, template_str(t),
-                             str_of_buf(&work->b), &work->a);
-    return err;
+    if (err != TERSE_OK)
+        return err;
+    return t ? template_merge(s->schema, type, template_str(t),
+                              str_of_buf(from), &links, to)
+             : terse_buf_append(to, terse_buf_data(from), from->len);
+}
+
+/* Keeps the stanza in work->a, as its frame says. */
+static enum terse_err remember(struct state *s, const struct parts *parts,
+                               const struct entry *entry, uint32_t number,
+                               struct terse_work *work) {
+    const struct sc_type *type = stanza_type(s, number);
+    struct terse_str stanza = str_of_buf(&work->a);
+    struct wire_field id;
+    struct terse_str addr;
+    enum terse_err err = TERSE_OK;
+    if (parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP]) {
+        terse_buf_reset(&work->b);
+        err = template_strip(s->schema, type, stanza, &work->b);
+        if (err == TERSE_OK)
+            err = set_template(s,
+                               parts->value[parts->has[FRAME_LIKE] ? FRAME_LIKE
+                                                                   : FRAME_KEEP],
+                               number, str_of_buf(&work->b), entry);
+    }
+    if (entry)
+        journal_hear(&s->other->journal, entry->index + 1);
+    template_names(s->schema, type, stanza, &id, &addr);
+    if (err != TERSE_OK || !s->journal.on || !journal_takes(&id) ||
+        (entry && !(parts->value[FRAME_ABOUT] & 1)))
+        return err;
+    if (s->journal.end - s->journal.heard >= s->journal_max)
+        return TERSE_EFRAME;
+    return journal_add(&s->journal, &id, addr);
 }
 
 /* A frame that is whole but for state. */
-static enum terse_err unpack_frame(struct state *s, struct terse_str frame,
+static enum terse_err unpack_frame(struct state *s, const struct parts *parts,
+                                   struct terse_str frame,
                                    struct terse_work *work,
                                    struct terse_buf *out) {
-    struct parts parts;
+    struct entry entry;
     uint32_t number = 0;
-    if (!read_parts(frame, &parts))
+    bool marked = parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP] ||
+                  parts->has[FRAME_ABOUT];
+    if (parts->has[FRAME_LIKE] && parts->has[FRAME_KEEP])
         return TERSE_EFRAME;
-    if (!parts.like && !parts.keep && (!parts.stanza || parts.others))
-        return terse_buf_append(out, frame.p, frame.n);
-    if (parts.others || (parts.like && parts.keep))
-        return TERSE_EFRAME;
-    enum terse_err err = unpack_content(s, &parts, &number, work);
-    if (err == TERSE_OK)
-        err = put_content(out, number, str_of_buf(&work->a));
-    if (err != TERSE_OK || (!parts.like && !parts.keep))
+    enum terse_err err = hear(s, parts, &entry);
+    if (err != TERSE_OK)
         return err;
-    terse_buf_reset(&work->b);
-    err = template_strip(s->schema, stanza_type(s, number),
-                         str_of_buf(&work->a), &work->b);
+    if (!is_stanza(parts) && !(parts->has[FRAME_LIKE] && parts->contents == 0)) {
+        if (marked || (parts->contents != 1 && has_state(parts)))
+            return TERSE_EFRAME;
+        return parts->contents == 1
+                   ? terse_buf_append(out, parts->whole.p, parts->whole.n)
+                   : terse_buf_append(out, frame.p, frame.n);
+    }
+    const struct entry *about = parts->has[FRAME_ABOUT] ? &entry : NULL;
+    err = unpack_content(s, parts, about, &number, work);
     if (err == TERSE_OK)
-        err = set_template(s, parts.like ? parts.like_n : parts.keep_n, number,
-                           str_of_buf(&work->b));
-    return err;
+        err = remember(s, parts, about, number, work);
+    return err == TERSE_OK ? put_content(out, number, str_of_buf(&work->a))
+                           : err;
 }
 
 enum terse_err state_unpack(struct state *s, struct terse_str frame,
                             struct terse_work *work, struct terse_buf *out) {
-    struct wire in = wire_of(frame);
-    struct wire_field f;
+    struct parts parts;
+    struct terse_str dict = {NULL, 0};
     terse_buf_reset(out);
-    if (in.p == in.end || !wire_next(&in, &f))
+    if (frame.n == 0 || !read_parts(frame, &parts))
         return TERSE_EFRAME;
-    if (f.number != FRAME_DEFLATED)
-        return unpack_frame(s, frame, work, out);
-    if (f.type != WIRE_BYTES || in.p != in.end)
+    if (!parts.has[FRAME_DEFLATED])
+        return unpack_frame(s, &parts, frame, work, out);
+    uint64_t i = parts.value[FRAME_LIKE];
+    if (parts.has[FRAME_LIKE]) {
+        if (i >= s->have_templates || !s->templates[i].p)
+            return TERSE_EFRAME;
+        dict = template_str(&s->templates[i]);
+    }
+    parts.has[FRAME_LIKE] = parts.has[FRAME_DEFLATED] = false;
+    if (parts.contents > 0 || has_state(&parts))
         return TERSE_EFRAME;
     terse_buf_reset(&work->c);
-    enum terse_err err = deflate_unpack(f.bytes, &work->c);
+    enum terse_err err = deflate_unpack(parts.deflated, dict, &work->c);
     if (err != TERSE_OK)
         return err;
-    in = wire_of(str_of_buf(&work->c));
-    if (in.p == in.end || !wire_next(&in, &f) || f.number == FRAME_DEFLATED)
+    frame = str_of_buf(&work->c);
+    if (frame.n == 0 || !read_parts(frame, &parts) ||
+        parts.has[FRAME_DEFLATED])
         return TERSE_EFRAME;
-    return unpack_frame(s, str_of_buf(&work->c), work, out);
+    return unpack_frame(s, &parts, frame, work, out);
 }

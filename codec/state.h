@@ -1,32 +1,53 @@
 /*
- * state.h: what one direction of a connection remembers: slots for strings,
- * templates for stanzas. peer.c puts two of them together.
+ * state.h: what one direction of a connection remembers: slots and a book for
+ * strings, templates for stanzas, a journal of ids for the other direction to
+ * refer to. peer.c puts two of them together.
  */
 #ifndef TERSE_STATE_H
 #define TERSE_STATE_H
 
-#include "slots.h"
+#include "journal.h"
+#include "strings.h"
 #include "templates.h"
 
 /* Fields of Frame that are about state. */
 enum {
     FRAME_LIKE = 6, /* merge this onto template n, which becomes the result */
     FRAME_KEEP = 7, /* this becomes template n */
-    FRAME_DEFLATED = 8, /* a whole frame, deflated alone */
+    FRAME_DEFLATED = 8, /* a whole frame, deflated; behind template `like` */
+    FRAME_ABOUT = 9,    /* which entry of the other journal this answers */
+    FRAME_HEARD = 10,   /* so many more entries of it were heard of */
+    FRAME_ENTER = 11,   /* whether stanzas enter this direction's journal */
+    FRAME_STATE_FIRST = FRAME_LIKE,
+    FRAME_STATE_LAST = 12,
 };
 
-enum { TEMPLATES_MAX = 128 };
+enum {
+    TEMPLATES_MAX = 128,
+    BOOK_BYTES_MIN = 512, /* less is no book */
+};
+
+/* Where a value stands in a template; n is 0 if it does not. */
+struct span {
+    uint16_t at;
+    uint8_t n, type; /* enum wire_type */
+};
 
 struct template {
     uint8_t *p; /* owned: the field of Frame, stripped; NULL: empty */
     uint32_t n;
     uint32_t number; /* of the field */
     uint32_t used;   /* sender: when it was last used */
+    struct span given[TEMPLATE_GIVEN]; /* of the entry that it was about */
 };
 
 struct state {
     const struct terse_schema *schema;
+    struct state *other; /* the other direction, or NULL */
     struct slots slots;
+    struct book book;
+    struct journal journal;
+    uint32_t journal_max; /* entries that were not heard of; 0: no journal */
     struct template *templates; /* the first `have_templates`; others: empty */
     uint32_t have_templates;
     uint32_t n_templates;
@@ -35,9 +56,11 @@ struct state {
     uint32_t clock;
 };
 
-TERSE_NODISCARD enum terse_err
-state_new(struct state **out, const struct terse_schema *schema,
-          const struct terse_state_limits *limits);
+/* domain: of the stream, which is the first entry of the book; may be empty. */
+TERSE_NODISCARD enum terse_err state_new(struct state **out,
+                                         const struct terse_schema *schema,
+                                         const struct terse_state_limits *limits,
+                                         struct terse_str domain);
 /* NULL is fine. */
 void state_free(struct state *state);
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "str.h"
+#include "strings.h"
+#include "value.h"
 
-struct link {
-    struct wire_field old, new;
-};
+enum { FRONT_FROM = 32 }; /* bytes of BASE64 whose front can be kept */
 
 struct walk {
     const struct terse_schema *schema;
@@ -15,8 +15,9 @@ struct walk {
     enum terse_err err; /* the first one; nothing is written after it */
     bool unfit;         /* diff: no patch makes it */
     unsigned depth, depth_max;
+    const struct template_links *given; /* which go first; or NULL */
     unsigned n_links;
-    struct link links[PATCH_LINKS_MAX];
+    struct template_link links[PATCH_LINKS_MAX];
 };
 
 /* Not all of it: links are many, and only the first n_links are ever read. */
@@ -26,6 +27,7 @@ static void walk_init(struct walk *w, const struct terse_schema *schema,
     w->out = out;
     w->err = TERSE_OK;
     w->unfit = false;
+    w->given = NULL;
     w->depth = w->n_links = 0;
     w->depth_max = depth_max;
 }
@@ -60,6 +62,11 @@ static void put_field(struct walk *w, const struct wire_field *f) {
         put_varint(w, f->bytes.n);
         put(w, f->bytes.p, f->bytes.n);
     }
+}
+
+static size_t tag_size(const struct wire_field *f) {
+    uint8_t bytes[WIRE_VARINT_MAX];
+    return wire_put_varint(bytes, (uint64_t)f->number << 3 | f->type);
 }
 
 /* A nested message: its length is known at its end, and is one byte mostly. */
@@ -107,6 +114,10 @@ static bool deeper(struct walk *w) {
     return false;
 }
 
+static bool is_private(const struct sc_field *f) {
+    return f->t->flags & TABLE_PRIVATE;
+}
+
 static bool same(const struct wire_field *a, const struct wire_field *b) {
     return a->type == b->type &&
            (a->type == WIRE_VARINT ? a->value == b->value
@@ -125,51 +136,106 @@ static void add_link(struct walk *w, const struct wire_field *old,
                      const struct wire_field *new) {
     if (!can_link(old) || w->n_links == PATCH_LINKS_MAX)
         return;
-    w->links[w->n_links++] = (struct link){*old, *new};
+    w->links[w->n_links++] = (struct template_link){*old, *new};
+}
+
+/* Puts the new value into f if `of` has its old one. */
+static bool follow_one(const struct template_link *of, struct wire_field *f) {
+    if (!same(&of->old, f))
+        return false;
+    f->value = of->new.value;
+    f->bytes = of->new.bytes;
+    return true;
 }
 
 /* What a field of the template becomes if the patch does not name it. */
 static struct wire_field follow(const struct walk *w, struct wire_field f) {
     if (!can_link(&f))
         return f;
-    for (unsigned i = 0; i < w->n_links; i++) {
-        if (!same(&w->links[i].old, &f))
-            continue;
-        f.value = w->links[i].new.value;
-        f.bytes = w->links[i].new.bytes;
-        break;
-    }
+    for (unsigned i = 0; w->given && i < w->given->n; i++)
+        if (follow_one(&w->given->of[i], &f))
+            return f;
+    for (unsigned i = 0; i < w->n_links; i++)
+        if (follow_one(&w->links[i], &f))
+            return f;
     return f;
-}
-
-static bool is_private(const struct sc_field *f) {
-    return f->t->flags & TABLE_PRIVATE;
 }
 
 /* ---- places
  * --------------------------------------------------------------------- */
 
-static bool same_name(const char *a, const char *b) {
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_item(const struct table_field *a,
-                      const struct table_field *b) {
-    return a->bind == b->bind && same_name(a->name, b->name) &&
-           same_name(a->ns, b->ns) && same_name(a->attr, b->attr);
-}
-
 /* The field that stands for all private ones of the same item, so that nobody
- * sees in which form a text was: that of the lowest number. Any other field
- * stands for itself. */
+ * sees in which form a text was. Any other field stands for itself. */
 static const struct sc_field *place(const struct sc_type *type,
                                     const struct sc_field *f) {
-    const struct sc_field *first = type->fields;
-    if (!is_private(f) || f->t->bind == BIND_CHILD)
-        return f;
-    while (first != f && !(is_private(first) && same_item(first->t, f->t)))
-        first++;
-    return first;
+    return &type->fields[f->place];
+}
+
+/* ---- changes
+ * -------------------------------------------------------------------- */
+
+/* Two kinds of value are patched by what changes in them: large numbers, and
+ * long BASE64, such as keys, of which the front often stays. */
+static bool has_front(const struct sc_field *f, const struct wire_field *old) {
+    return f->t->form == FORM_BASE64 && !is_private(f) &&
+           old->bytes.n >= FRONT_FROM;
+}
+
+static bool is_large(const struct wire_field *old) {
+    return old->type == WIRE_VARINT && old->value >> 32 != 0;
+}
+
+/* Writes what makes `new` of `old`. */
+static void put_change(struct walk *w, const struct sc_field *f,
+                       const struct wire_field *old,
+                       const struct wire_field *new) {
+    struct wire_field change = *new;
+    if (new->number != old->number || (!is_large(old) && !has_front(f, old))) {
+        put_field(w, new);
+        return;
+    }
+    if (is_large(old)) {
+        change.value = wire_zigzag((int64_t)(new->value - old->value));
+        put_field(w, &change);
+        return;
+    }
+    size_t front = 0;
+    while (front < old->bytes.n && front < new->bytes.n &&
+           old->bytes.p[front] == new->bytes.p[front])
+        front++;
+    size_t start = begin(w, new);
+    put_varint(w, front);
+    put(w, new->bytes.p + front, new->bytes.n - front);
+    end(w, start);
+}
+
+/* Writes what `change` makes of `old`, and the new value to *new. */
+static void put_changed(struct walk *w, const struct sc_field *f,
+                        const struct wire_field *old,
+                        const struct wire_field *change,
+                        struct wire_field *new) {
+    struct wire in = wire_of(change->bytes);
+    uint64_t front;
+    *new = *change;
+    if (change->number != old->number ||
+        (!is_large(old) && !has_front(f, old))) {
+        put_field(w, new);
+        return;
+    }
+    if (is_large(old)) {
+        new->value = old->value + (uint64_t)wire_unzigzag(change->value);
+        put_field(w, new);
+        return;
+    }
+    if (!wire_varint(&in, &front) || front > old->bytes.n) {
+        if (go_on(w))
+            w->err = TERSE_EFRAME;
+        return;
+    }
+    size_t start = begin(w, old);
+    put(w, old->bytes.p, front);
+    put(w, in.p, (size_t)(in.end - in.p));
+    end(w, start);
 }
 
 /* ---- diff
@@ -221,8 +287,8 @@ static bool diff_field(struct walk *w, const struct sc_type *type,
     struct wire_field expected = follow(w, *old);
     if (!is_private(f) && same(&expected, new))
         return false;
-    put_field(w, new);
-    if (!is_private(f) && !same(old, new))
+    put_change(w, f, old, new);
+    if (!is_private(f) && !has_front(f, old) && !same(old, new))
         add_link(w, old, new);
     return true;
 }
@@ -265,11 +331,13 @@ static void diff(struct walk *w, const struct sc_type *type,
 
 enum terse_err template_diff(const struct terse_schema *schema,
                              const struct sc_type *type, struct terse_str from,
-                             struct terse_str to, struct terse_buf *out,
-                             bool *fits) {
+                             struct terse_str to,
+                             const struct template_links *given,
+                             struct terse_buf *out, bool *fits) {
     struct walk w;
     size_t len = out->len;
     walk_init(&w, schema, out, PATCH_DEPTH_MAX);
+    w.given = given;
     diff(&w, type, from, to);
     if (w.err == TERSE_EFRAME)
         w.unfit = true, w.err = TERSE_OK;
@@ -331,9 +399,10 @@ static void merge_field(struct walk *w, const struct sc_type *type,
               new ? new->bytes : (struct terse_str){NULL, 0});
         end(w, start);
     } else if (new) {
-        put_field(w, new);
-        if (!is_private(f) && !same(old, new))
-            add_link(w, old, new);
+        struct wire_field now;
+        put_changed(w, f, old, new, &now);
+        if (!is_private(f) && !has_front(f, old) && !same(old, &now))
+            add_link(w, old, &now);
     } else if (!is_private(f)) {
         struct wire_field now = follow(w, *old);
         put_field(w, &now);
@@ -359,9 +428,12 @@ static void merge(struct walk *w, const struct sc_type *type,
 
 enum terse_err template_merge(const struct terse_schema *schema,
                               const struct sc_type *type, struct terse_str from,
-                              struct terse_str patch, struct terse_buf *out) {
+                              struct terse_str patch,
+                              const struct template_links *given,
+                              struct terse_buf *out) {
     struct walk w;
     walk_init(&w, schema, out, PATCH_DEPTH_MAX);
+    w.given = given;
     merge(&w, type, from, patch);
     return w.err;
 }
@@ -369,10 +441,13 @@ enum terse_err template_merge(const struct terse_schema *schema,
 /* ---- strip and strings
  * --------------------------------------------------------- */
 
-struct strings {
+enum { BASE64_MAX = 64 }; /* bytes of a hash that comes again */
+
+struct copy {
     struct walk walk;
     template_string_cb cb;
     void *arg;
+    bool receives; /* strings come from the wire */
 };
 
 /* Strings of these items come again; ids, times and the like do not. */
@@ -386,16 +461,71 @@ static bool comes_again(const struct sc_field *f) {
     return false;
 }
 
-static void put_string(struct strings *s, const struct sc_field *f,
+static const struct sc_field *twin(const struct sc_type *type,
+                                   const struct sc_field *f) {
+    return f->twin > 0 ? &type->fields[f->twin - 1] : NULL;
+}
+
+static void put_string(struct copy *s, const struct sc_type *type,
+                       const struct sc_field *f,
                        const struct wire_field *field) {
     struct walk *w = &s->walk;
-    size_t start = begin(w, field);
+    size_t start = begin(w, field), bytes;
+    const struct sc_field *base64 = twin(type, f);
     if (go_on(w))
         w->err = s->cb(s->arg, field->bytes, comes_again(f), w->out);
+    if (!s->receives || !base64 || !strings_marked(field->bytes) || !go_on(w)) {
+        end(w, start);
+        return;
+    }
+    /* What was kept as characters is BASE64 again. */
+    struct terse_str text = {(const char *)terse_buf_data(w->out) + start,
+                             w->out->len - start};
+    uint8_t value[BASE64_MAX];
+    bytes = value_bytes_size(FORM_BASE64, text);
+    if (bytes == 0 || bytes > sizeof(value) ||
+        !value_to_bytes(FORM_BASE64, text, value)) {
+        end(w, start);
+        return;
+    }
+    struct wire_field was = {.number = base64->t->number, .type = WIRE_BYTES};
+    w->out->len = start - 1 - tag_size(field);
+    start = begin(w, &was);
+    put(w, value, bytes);
     end(w, start);
 }
 
-static void copy(struct strings *s, const struct sc_type *type,
+/* A hash that comes again is sent as characters, which have a place in slots
+ * and book. */
+static bool put_base64(struct copy *s, const struct sc_type *type,
+                       const struct sc_field *f,
+                       const struct wire_field *field) {
+    char text[BASE64_MAX * 4 / 3 + 4];
+    const struct sc_field *plain = twin(type, f);
+    if (!s->cb || s->receives || !plain || !comes_again(plain) ||
+        field->bytes.n == 0 || field->bytes.n > BASE64_MAX)
+        return false;
+    struct wire_field as = {.number = plain->t->number, .type = WIRE_BYTES};
+    as.bytes = (struct terse_str){
+        text, value_chars_size(FORM_BASE64, field->bytes.n)};
+    value_from_bytes(FORM_BASE64, field->bytes, text);
+    struct walk *w = &s->walk;
+    size_t start = begin(w, &as), len = w->out->len;
+    if (go_on(w))
+        w->err = s->cb(s->arg, as.bytes, true, w->out);
+    bool marked = go_on(w) &&
+                  strings_marked((struct terse_str){
+                      (const char *)terse_buf_data(w->out) + len,
+                      w->out->len - len});
+    if (!marked && go_on(w)) {
+        w->out->len = start - 1 - tag_size(&as);
+        return false;
+    }
+    end(w, start);
+    return true;
+}
+
+static void copy(struct copy *s, const struct sc_type *type,
                  struct terse_str bytes) {
     struct walk *w = &s->walk;
     struct wire in = wire_of(bytes);
@@ -417,8 +547,9 @@ static void copy(struct strings *s, const struct sc_type *type,
             put_field(w, &field);
         } else if (s->cb && field.type == WIRE_BYTES &&
                    f->t->form == FORM_PLAIN) {
-            put_string(s, f, &field);
-        } else {
+            put_string(s, type, f, &field);
+        } else if (f->t->form != FORM_BASE64 ||
+                   !put_base64(s, type, f, &field)) {
             put_field(w, &field);
         }
     }
@@ -427,12 +558,14 @@ static void copy(struct strings *s, const struct sc_type *type,
 
 enum terse_err template_strings(const struct terse_schema *schema,
                                 const struct sc_type *type,
-                                struct terse_str message, template_string_cb cb,
-                                void *arg, struct terse_buf *out) {
-    struct strings s;
+                                struct terse_str message, bool receives,
+                                template_string_cb cb, void *arg,
+                                struct terse_buf *out) {
+    struct copy s;
     walk_init(&s.walk, schema, out, cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX);
     s.cb = cb;
     s.arg = arg;
+    s.receives = receives;
     copy(&s, type, message);
     return s.walk.err;
 }
@@ -440,7 +573,7 @@ enum terse_err template_strings(const struct terse_schema *schema,
 enum terse_err template_strip(const struct terse_schema *schema,
                               const struct sc_type *type,
                               struct terse_str message, struct terse_buf *out) {
-    return template_strings(schema, type, message, NULL, NULL, out);
+    return template_strings(schema, type, message, false, NULL, NULL, out);
 }
 
 static bool guarded(struct walk *w, const struct sc_type *type,
@@ -467,4 +600,110 @@ bool template_guarded(const struct terse_schema *schema,
     struct walk w;
     walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
     return guarded(&w, type, message);
+}
+
+/* ---- answers
+ * ------------------------------------------------------------------ */
+
+static bool is_attr(const struct sc_field *f, const char *name) {
+    return f->t->bind == BIND_ATTR && strcmp(f->t->name, name) == 0 &&
+           f->t->ns[0] == 0;
+}
+
+static bool is_address(const struct sc_field *f) {
+    return is_attr(f, "from") || is_attr(f, "to");
+}
+
+/* The value of an entry that a field of a stanza may stand for, NULL if none.
+ */
+static const struct wire_field *entry_value(const struct sc_field *f,
+                                            const struct template_links *given,
+                                            const struct wire_field *field) {
+    unsigned i = is_attr(f, "id") ? TEMPLATE_ID : TEMPLATE_ADDR;
+    if (field->type != WIRE_BYTES || (i == TEMPLATE_ADDR && !is_address(f)) ||
+        given->of[i].new.type != WIRE_BYTES || given->of[i].new.bytes.n < 4)
+        return NULL;
+    return &given->of[i].new;
+}
+
+enum terse_err template_blank(const struct terse_schema *schema,
+                              const struct sc_type *type,
+                              struct terse_str message,
+                              const struct template_links *given, bool fill,
+                              struct terse_buf *out) {
+    struct walk w;
+    struct wire in = wire_of(message);
+    struct wire_field field;
+    const struct sc_field *f;
+    walk_init(&w, schema, out, FRAME_DEPTH_MAX);
+    while (next(&w, type, &in, &field, &f)) {
+        const struct wire_field *value = entry_value(f, given, &field);
+        if (value && fill && field.bytes.n == 0)
+            field.bytes = value->bytes;
+        else if (value && !fill && str_eq(value->bytes, field.bytes))
+            field.bytes.n = 0;
+        put_field(&w, &field);
+    }
+    return w.err;
+}
+
+bool template_can_blank(const struct terse_schema *schema,
+                        const struct sc_type *type, struct terse_str message) {
+    struct walk w;
+    struct wire in = wire_of(message);
+    struct wire_field field;
+    const struct sc_field *f;
+    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    while (next(&w, type, &in, &field, &f))
+        if (field.type == WIRE_BYTES && field.bytes.n == 0 &&
+            (is_attr(f, "id") || is_address(f)))
+            return false;
+    return go_on(&w);
+}
+
+void template_names(const struct terse_schema *schema,
+                    const struct sc_type *type, struct terse_str message,
+                    struct wire_field *id, struct terse_str *addr) {
+    struct walk w;
+    struct wire in = wire_of(message);
+    struct wire_field field;
+    const struct sc_field *f;
+    *id = (struct wire_field){.type = WIRE_VARINT};
+    *addr = (struct terse_str){NULL, 0};
+    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    while (next(&w, type, &in, &field, &f)) {
+        if (is_attr(f, "id"))
+            *id = field;
+        else if (f->t->form == FORM_PLAIN &&
+                 (is_attr(f, "from") || (is_attr(f, "to") && !addr->p)))
+            *addr = field.bytes;
+    }
+}
+
+static bool each_value(struct walk *w, const struct sc_type *type,
+                       struct terse_str message, template_value_cb cb,
+                       void *arg) {
+    struct wire in = wire_of(message);
+    struct wire_field field;
+    const struct sc_field *f;
+    bool done = false;
+    if (!deeper(w))
+        return false;
+    while (!done && next(w, type, &in, &field, &f)) {
+        const struct sc_type *inner = schema_nested(w->schema, type, f);
+        if (inner)
+            done = each_value(w, inner, field.bytes, cb, arg);
+        else
+            done = !is_private(f) && can_link(&field) && cb(arg, &field);
+    }
+    w->depth--;
+    return done;
+}
+
+bool template_each_value(const struct terse_schema *schema,
+                         const struct sc_type *type, struct terse_str message,
+                         template_value_cb cb, void *arg) {
+    struct walk w;
+    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    return each_value(&w, type, message, cb, arg);
 }

@@ -22,6 +22,20 @@
 
 #include "schema.h"
 
+/* A value of the template that becomes another one where the patch does not
+ * say more. */
+struct template_link {
+    struct wire_field old, new;
+};
+
+/* Those that an entry of the other direction's journal gives: its id and its
+ * address (docs/wire.md, "Answers"), for those of the last time. */
+enum { TEMPLATE_ID, TEMPLATE_ADDR, TEMPLATE_GIVEN };
+struct template_links {
+    struct template_link of[TEMPLATE_GIVEN];
+    unsigned n;
+};
+
 enum {
     PATCH_FIELDS_MAX = 64, /* in one message of a patch */
     PATCH_LINKS_MAX = 16,  /* changed values that others may follow */
@@ -35,6 +49,7 @@ TERSE_NODISCARD enum terse_err template_diff(const struct terse_schema *schema,
                                              const struct sc_type *type,
                                              struct terse_str from,
                                              struct terse_str to,
+                                             const struct template_links *given,
                                              struct terse_buf *out, bool *fits);
 
 /* Appends to out what `patch` makes of `from`. TERSE_EFRAME if it is no patch,
@@ -43,6 +58,7 @@ TERSE_NODISCARD enum terse_err template_merge(const struct terse_schema *schema,
                                               const struct sc_type *type,
                                               struct terse_str from,
                                               struct terse_str patch,
+                                              const struct template_links *given,
                                               struct terse_buf *out);
 
 /* Whether `message` holds private values that must not be deflated together
@@ -56,15 +72,38 @@ TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
                                               struct terse_str message,
                                               struct terse_buf *out);
 
-/* Appends `message` with each public string turned by cb (slots_pack or
- * slots_unpack behind it). define: whether its field is one whose values come
- * again. */
+/* Appends `message` with each public string turned by cb (strings_pack or
+ * strings_unpack behind it). again: whether its field is one whose values come
+ * again. receives: the strings come from the wire. */
 typedef enum terse_err (*template_string_cb)(void *arg, struct terse_str s,
-                                             bool define,
+                                             bool again,
                                              struct terse_buf *out);
 TERSE_NODISCARD enum terse_err
 template_strings(const struct terse_schema *schema, const struct sc_type *type,
-                 struct terse_str message, template_string_cb cb, void *arg,
-                 struct terse_buf *out);
+                 struct terse_str message, bool receives, template_string_cb cb,
+                 void *arg, struct terse_buf *out);
+
+/* Appends a stanza, or a patch, with its attributes id, from and to empty where
+ * they are the new values of `given`; fill: the reverse. */
+TERSE_NODISCARD enum terse_err template_blank(
+    const struct terse_schema *schema, const struct sc_type *type,
+    struct terse_str message, const struct template_links *given, bool fill,
+    struct terse_buf *out);
+
+/* Whether none of them is empty already. */
+bool template_can_blank(const struct terse_schema *schema,
+                        const struct sc_type *type, struct terse_str message);
+
+/* What a stanza's entry in the journal says: its id (a VARINT of 0 if it has
+ * none), and its from, else its to. Borrowed from message. */
+void template_names(const struct terse_schema *schema,
+                    const struct sc_type *type, struct terse_str message,
+                    struct wire_field *id, struct terse_str *addr);
+
+/* Calls cb with each public value that may be linked, until it returns true. */
+typedef bool (*template_value_cb)(void *arg, const struct wire_field *value);
+bool template_each_value(const struct terse_schema *schema,
+                         const struct sc_type *type, struct terse_str message,
+                         template_value_cb cb, void *arg);
 
 #endif

@@ -231,9 +231,12 @@ struct terse_state_limits {
     uint32_t slot_bytes;     /* of all of them together */
     uint32_t templates;      /* stanzas, up to 128 */
     uint32_t template_bytes; /* of all of them together */
+    uint32_t book_bytes;     /* strings that stay; under 512: none */
+    uint32_t journal;        /* ids that wait for an answer, up to 46 */
 };
 
-/* 128 slots of 4,000 bytes, 64 templates of 12,000 bytes, each way. */
+/* 64 slots of 2,000 bytes, 64 templates of 12,000 bytes, a book of 4,000 bytes
+ * and 32 ids, each way. */
 extern const struct terse_state_limits terse_state_limits_default;
 
 /* own: bounds of both directions at this end. begins: this end sends the first
@@ -252,7 +255,7 @@ uint32_t terse_peer_revision(const struct terse_peer *peer);
 /* Buffers that pack and unpack work in: nothing in them outlives a call, so one
  * for each thread is enough. */
 struct terse_work {
-    struct terse_buf a, b, c;
+    struct terse_buf a, b, c, d;
 };
 void terse_work_init(struct terse_work *work,
                      const struct terse_limits *limits);

@@ -1,0 +1,167 @@
+/* book.c: see book.h. */
+#include "book.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "str.h"
+
+enum {
+    GROW_ENTRIES = 16,
+    GROW_BYTES = 256,
+    PER_BYTE = 96, /* what one byte from 20h to 7fh tells apart */
+};
+
+void book_fini(struct book *b) {
+    free(b->entries);
+    free(b->bytes);
+    *b = (struct book){0};
+}
+
+static uint16_t hash(struct terse_str s) {
+    uint32_t h = UINT32_C(2166136261);
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
+    return (uint16_t)(h ^ h >> 16);
+}
+
+bool book_has_room(const struct book *b, size_t n) {
+    uint32_t used = b->bytes_n + b->n * BOOK_ENTRY_COST;
+    return b->n < BOOK_MAX && n <= BOOK_TEXT_MAX &&
+           used + n + BOOK_ENTRY_COST <= b->bytes_max &&
+           b->bytes_n + n <= UINT16_MAX;
+}
+
+enum terse_err book_add(struct book *b, struct terse_str came,
+                        struct terse_str text) {
+    if (b->n == b->entries_cap) {
+        uint32_t cap = b->n + GROW_ENTRIES;
+        struct book_entry *more = realloc(b->entries, cap * sizeof(*more));
+        if (!more)
+            return TERSE_ENOMEM;
+        b->entries = more;
+        b->entries_cap = cap;
+    }
+    if (b->bytes_n + came.n > b->bytes_cap) {
+        uint32_t cap = b->bytes_n + (uint32_t)came.n + GROW_BYTES;
+        char *more = realloc(b->bytes, cap);
+        if (!more)
+            return TERSE_ENOMEM;
+        b->bytes = more;
+        b->bytes_cap = cap;
+    }
+    if (came.n > 0)
+        memcpy(b->bytes + b->bytes_n, came.p, came.n);
+    b->bytes_n += (uint32_t)came.n;
+    b->entries[b->n++] =
+        (struct book_entry){(uint16_t)b->bytes_n, hash(text)};
+    return TERSE_OK;
+}
+
+void book_drop_last(struct book *b) {
+    b->n--;
+    b->bytes_n = b->n > 0 ? b->entries[b->n - 1].end : 0;
+}
+
+size_t book_put_ref(uint8_t mark, uint32_t i, char out[3]) {
+    out[0] = (char)mark;
+    if (i < BOOK_NEAR_ENTRIES) {
+        out[1] = (char)(BOOK_FIRST + i);
+        return 2;
+    }
+    i -= BOOK_NEAR_ENTRIES;
+    out[1] = (char)(BOOK_FAR + i / PER_BYTE);
+    out[2] = (char)(BOOK_FIRST + i % PER_BYTE);
+    return 3;
+}
+
+bool book_read_ref(struct terse_str text, size_t *at, uint32_t *i) {
+    if (*at + 1 >= text.n)
+        return false;
+    uint8_t c = (uint8_t)text.p[*at + 1];
+    if (c < BOOK_FIRST || c > 0x7f)
+        return false;
+    if (c < BOOK_FAR) {
+        *i = (uint32_t)(c - BOOK_FIRST);
+        *at += 2;
+        return true;
+    }
+    if (*at + 2 >= text.n)
+        return false;
+    uint8_t d = (uint8_t)text.p[*at + 2];
+    if (d < BOOK_FIRST || d > 0x7f)
+        return false;
+    *i = BOOK_NEAR_ENTRIES + (uint32_t)(c - BOOK_FAR) * PER_BYTE + d -
+         BOOK_FIRST;
+    *at += 3;
+    return true;
+}
+
+static struct terse_str came_as(const struct book *b, uint32_t i) {
+    uint32_t from = i > 0 ? b->entries[i - 1].end : 0;
+    return (struct terse_str){b->bytes + from, b->entries[i].end - from};
+}
+
+static bool is_mark(char c) { return c == BOOK_OWN || c == BOOK_OTHER; }
+
+/* Appends entry i to out, of which *n bytes are filled. */
+static bool expand(const struct book *b, const struct book *other, uint32_t i,
+                   char *out, size_t *n, unsigned depth) {
+    if (!b || i >= b->n || depth > BOOK_DEPTH_MAX)
+        return false;
+    struct terse_str s = came_as(b, i);
+    for (size_t at = 0; at < s.n;) {
+        uint32_t to;
+        if (!is_mark(s.p[at])) {
+            if (*n == BOOK_TEXT_MAX)
+                return false;
+            out[(*n)++] = s.p[at++];
+            continue;
+        }
+        bool own = s.p[at] == BOOK_OWN;
+        if (!book_read_ref(s, &at, &to) ||
+            !expand(own ? b : other, own ? other : b, to, out, n, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+int book_expand(const struct book *b, const struct book *other, uint32_t i,
+                char out[BOOK_TEXT_MAX]) {
+    size_t n = 0;
+    return expand(b, other, i, out, &n, 1) ? (int)n : -1;
+}
+
+unsigned book_depth(const struct book *b, const struct book *other,
+                    uint32_t i) {
+    unsigned deepest = 0;
+    struct terse_str s = came_as(b, i);
+    for (size_t at = 0; at < s.n;) {
+        uint32_t to;
+        bool own = s.p[at] == BOOK_OWN;
+        if (!is_mark(s.p[at]) || !book_read_ref(s, &at, &to)) {
+            at++;
+            continue;
+        }
+        unsigned depth = book_depth(own ? b : other, own ? other : b, to);
+        if (depth > deepest)
+            deepest = depth;
+    }
+    return deepest + 1;
+}
+
+int book_find(const struct book *b, const struct book *other,
+              struct terse_str text) {
+    char here[BOOK_TEXT_MAX];
+    if (!b || b->n == 0 || text.n > BOOK_TEXT_MAX)
+        return -1;
+    uint16_t h = hash(text);
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->entries[i].hash != h)
+            continue;
+        int n = book_expand(b, other, i, here);
+        if (n >= 0 && str_eq((struct terse_str){here, (size_t)n}, text))
+            return (int)i;
+    }
+    return -1;
+}
