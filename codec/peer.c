@@ -33,7 +33,7 @@ const struct terse_state_limits terse_state_limits_default = {
     .slots = 128,
     .slot_bytes = 4000,
     .templates = 64,
-    .template_bytes = 12000,
+    .template_bytes = 16000,
     .book_bytes = 4000,
     .journal = 32,
 };

@@ -61,8 +61,10 @@ static struct terse_str str_of_buf(const struct terse_buf *buf) {
 }
 
 static struct strings strings_of(struct state *s) {
-    return (struct strings){&s->slots, &s->book,
-                            s->other ? &s->other->book : NULL};
+    return (struct strings){.slots = &s->slots,
+                            .book = &s->book,
+                            .other = s->other ? &s->other->book : NULL,
+                            .stems = &s->stems};
 }
 
 /* ---- frames --------------------------------------------------------------
@@ -72,21 +74,23 @@ static struct strings strings_of(struct state *s) {
 struct parts {
     bool has[FRAME_STATE_LAST + 1];
     uint64_t value[FRAME_STATE_LAST + 1];
-    struct terse_str deflated;
+    struct terse_str deflated, entry;
     struct wire_field content; /* the first field that is not about state */
     struct terse_str whole;    /* the same with its tag */
     uint32_t contents;         /* how many such fields there are */
 };
 
 static bool read_state(const struct wire_field *f, struct parts *out) {
-    enum wire_type type =
-        f->number == FRAME_DEFLATED ? WIRE_BYTES : WIRE_VARINT;
+    bool bytes = f->number == FRAME_DEFLATED || f->number == FRAME_ENTRY;
+    enum wire_type type = bytes ? WIRE_BYTES : WIRE_VARINT;
     if (f->type != type || out->has[f->number])
         return false;
     out->has[f->number] = true;
     out->value[f->number] = f->value;
     if (f->number == FRAME_DEFLATED)
         out->deflated = f->bytes;
+    if (f->number == FRAME_ENTRY)
+        out->entry = f->bytes;
     return true;
 }
 
@@ -98,7 +102,7 @@ static bool read_parts(struct terse_str frame, struct parts *out) {
         const uint8_t *from = in.p;
         if (!wire_next(&in, &f))
             return false;
-        if (f.number >= FRAME_STATE_FIRST && f.number < FRAME_STATE_LAST) {
+        if (f.number >= FRAME_STATE_FIRST && f.number <= FRAME_STATE_LAST) {
             if (!read_state(&f, out))
                 return false;
         } else if (out->contents++ == 0) {
@@ -118,7 +122,7 @@ static bool is_stanza(const struct parts *parts) {
 
 /* Whether any field about state is there. */
 static bool has_state(const struct parts *parts) {
-    for (unsigned i = FRAME_STATE_FIRST; i < FRAME_STATE_LAST; i++)
+    for (unsigned i = FRAME_STATE_FIRST; i <= FRAME_STATE_LAST; i++)
         if (parts->has[i])
             return true;
     return false;
@@ -321,14 +325,29 @@ struct packing {
     bool bulk;
 };
 
-static enum terse_err pack_string(void *arg, struct terse_str s, bool again,
+static enum terse_err pack_string(void *arg, struct terse_str s,
+                                  enum template_string kind,
                                   struct terse_buf *out) {
-    const struct packing *p = arg;
-    return strings_pack(&p->strings, s,
-                        !again    ? STRINGS_ONCE
-                        : p->bulk ? STRINGS_BULK
-                                  : STRINGS_AGAIN,
-                        out);
+    struct packing *p = arg;
+    enum strings_kind as[] = {
+        [STRING_ONCE] = STRINGS_ONCE,
+        [STRING_TOKEN] = p->bulk ? STRINGS_ONCE : STRINGS_TOKEN,
+        [STRING_ADDRESS] = p->bulk ? STRINGS_LISTED : STRINGS_ADDRESS,
+    };
+    /* node#ver is told by its parts */
+    if (kind == STRING_TOKEN && memchr(s.p, '#', s.n))
+        kind = STRING_ONCE;
+    return strings_pack(&p->strings, s, as[kind], out);
+}
+
+/* Enters a stem into the book, beside the content. */
+static enum terse_err put_entry(struct state *s, const struct strings *strings,
+                                struct terse_buf *out) {
+    struct terse_str stem = {strings->stem, strings->stem_n};
+    if (stem.n == 0 || !book_has_room(&s->book, stem.n))
+        return TERSE_OK;
+    enum terse_err err = put_content(out, FRAME_ENTRY, stem);
+    return err == TERSE_OK ? book_add(&s->book, stem, stem) : err;
 }
 
 /* Writes a stanza or a patch, in work->a or elsewhere, with what the entry says
@@ -350,6 +369,8 @@ static enum terse_err put_packed(struct state *s, const struct plan *p,
     if (err == TERSE_OK)
         err = template_strings(s->schema, p->type, content, false, pack_string,
                                &packing, &work->d);
+    if (err == TERSE_OK)
+        err = put_entry(s, &packing.strings, out);
     return err == TERSE_OK ? put_content(out, p->number, str_of_buf(&work->d))
                            : err;
 }
@@ -622,9 +643,10 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
 /* ---- receiver ------------------------------------------------------------
  */
 
-static enum terse_err unpack_string(void *arg, struct terse_str s, bool again,
+static enum terse_err unpack_string(void *arg, struct terse_str s,
+                                    enum template_string kind,
                                     struct terse_buf *out) {
-    (void)again;
+    (void)kind;
     return strings_unpack(arg, s, out);
 }
 
@@ -674,6 +696,8 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
     enum terse_err err =
         template_strings(s->schema, type, parts->content.bytes, true,
                          unpack_string, &strings, from);
+    if (err == TERSE_OK && parts->has[FRAME_ENTRY])
+        err = strings_enter(&strings, parts->entry);
     if (err == TERSE_OK && entry) {
         terse_buf_reset(&work->d);
         err = template_blank(s->schema, type, str_of_buf(from), &links, true,
@@ -725,7 +749,7 @@ static enum terse_err unpack_frame(struct state *s, const struct parts *parts,
     struct entry entry;
     uint32_t number = 0;
     bool marked = parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP] ||
-                  parts->has[FRAME_ABOUT];
+                  parts->has[FRAME_ABOUT] || parts->has[FRAME_ENTRY];
     if (parts->has[FRAME_LIKE] && parts->has[FRAME_KEEP])
         return TERSE_EFRAME;
     enum terse_err err = hear(s, parts, &entry);

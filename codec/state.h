@@ -18,8 +18,9 @@ enum {
     FRAME_ABOUT = 9,    /* which entry of the other journal this answers */
     FRAME_HEARD = 10,   /* so many more entries of it were heard of */
     FRAME_ENTER = 11,   /* whether stanzas enter this direction's journal */
+    FRAME_ENTRY = 12,   /* goes into the book, behind those of the content */
     FRAME_STATE_FIRST = FRAME_LIKE,
-    FRAME_STATE_LAST = 12,
+    FRAME_STATE_LAST = FRAME_ENTRY,
 };
 
 enum {
@@ -46,6 +47,7 @@ struct state {
     struct state *other; /* the other direction, or NULL */
     struct slots slots;
     struct book book;
+    struct stems stems;
     struct journal journal;
     uint32_t journal_max; /* entries that were not heard of; 0: no journal */
     struct template *templates; /* the first `have_templates`; others: empty */

@@ -17,6 +17,7 @@ enum {
     PER_MARK = 96,   /* slots that one mark and a character name */
     WORTH_SLOT = 8,  /* bytes: shorter strings are not worth remembering */
     WORTH_ENTRY = 6,
+    STEM_LEAST = 4,
 };
 
 static bool is_plain(char c) {
@@ -68,19 +69,27 @@ static enum terse_err put_known(const struct strings *s, struct terse_str text,
     return TERSE_OK;
 }
 
-bool strings_know(const struct strings *s, struct terse_str text) {
-    return slots_find(s->slots, text) >= 0 ||
-           book_find(s->book, s->other, text) >= 0 ||
-           book_find(s->other, s->book, text) >= 0;
-}
-
 /* The part of a string that may be known by itself, and where it stands. */
 struct part {
     size_t from, to;
 };
 
+/* How the resource of a full JID begins, with the slash, up to the first dot or
+ * the like; empty if it is too short to be worth it. Clients name themselves
+ * there, with something random behind. */
+static struct terse_str stem_of(struct terse_str jid) {
+    const char *slash = memchr(jid.p, '/', jid.n), *end = jid.p + jid.n;
+    const char *p = slash;
+    while (p && p < end && p - slash < STEM_MAX - 1 && !strchr(".-_:", *p))
+        p++;
+    if (!p || p == end || p - slash < STEM_LEAST || p - slash == STEM_MAX - 1)
+        return (struct terse_str){NULL, 0};
+    return (struct terse_str){slash, (size_t)(p + 1 - slash)};
+}
+
 /* The parts of a JID (RFC 7622 section 3.1): local@domain before a slash, the
- * domain; and what stands before and behind a # (XEP-0115 section 6.2). */
+ * domain, the stem; and what stands before and behind a # (XEP-0115 section
+ * 6.2). */
 static unsigned parts_of(struct terse_str s, struct part out[4]) {
     const char *slash = memchr(s.p, '/', s.n);
     size_t bare = slash ? (size_t)(slash - s.p) : s.n;
@@ -97,6 +106,9 @@ static unsigned parts_of(struct terse_str s, struct part out[4]) {
         out[n++] = (struct part){0, bare};
     if (domain > 0)
         out[n++] = (struct part){domain, bare};
+    struct terse_str stem = stem_of(s);
+    if (stem.n > 0)
+        out[n++] = (struct part){bare, bare + stem.n};
     return n;
 }
 
@@ -175,16 +187,39 @@ static enum terse_err put_new_slot(const struct strings *s,
     return err;
 }
 
-enum terse_err strings_pack(const struct strings *s, struct terse_str text,
+/* A stem that comes a second time is to enter the book. */
+static void note_stem(struct strings *s, struct terse_str jid) {
+    struct terse_str stem = stem_of(jid);
+    uint32_t h = UINT32_C(2166136261);
+    if (stem.n == 0 || !s->stems || s->stem_n > 0 ||
+        book_find(s->book, s->other, stem) >= 0)
+        return;
+    for (size_t i = 0; i < stem.n; i++)
+        h = (h ^ (uint8_t)stem.p[i]) * UINT32_C(16777619);
+    for (unsigned i = 0; i < STEMS; i++) {
+        if (s->stems->hash[i] != h)
+            continue;
+        memcpy(s->stem, stem.p, stem.n);
+        s->stem_n = stem.n;
+        return;
+    }
+    s->stems->hash[s->stems->next++ % STEMS] = h;
+}
+
+enum terse_err strings_pack(struct strings *s, struct terse_str text,
                             enum strings_kind kind, struct terse_buf *out) {
-    bool done = false;
+    bool done = false, address = kind >= STRINGS_ADDRESS;
     enum terse_err err = TERSE_OK;
     if (text.n >= 4)
         err = put_known(s, text, true, out, &done);
-    if (!done && err == TERSE_OK && kind != STRINGS_ONCE &&
-        text.n >= WORTH_ENTRY && text.n <= BOOK_TEXT_MAX)
+    if (done || err != TERSE_OK)
+        return err;
+    if (address)
+        note_stem(s, text);
+    if (address && text.n >= WORTH_ENTRY && text.n <= BOOK_TEXT_MAX)
         err = put_new_entry(s, text, out, &done);
-    if (!done && err == TERSE_OK && kind == STRINGS_AGAIN &&
+    if (!done && err == TERSE_OK &&
+        (kind == STRINGS_TOKEN || kind == STRINGS_ADDRESS) &&
         text.n >= WORTH_SLOT && text.n <= SLOT_BYTES_MAX)
         err = put_new_slot(s, text, out, &done);
     if (!done && err == TERSE_OK)
@@ -263,6 +298,10 @@ static enum terse_err enter(const struct strings *s, struct terse_str came,
         book_depth(s->book, s->other, s->book->n - 1) > BOOK_DEPTH_MAX)
         err = TERSE_EFRAME;
     return err;
+}
+
+enum terse_err strings_enter(const struct strings *s, struct terse_str text) {
+    return strings_marked(text) ? TERSE_EFRAME : enter(s, text, text);
 }
 
 enum terse_err strings_unpack(const struct strings *s, struct terse_str text,

@@ -20,34 +20,48 @@
 #include "book.h"
 #include "slots.h"
 
+enum { STEM_MAX = 32, STEMS = 8 };
+
+/* Sender: how resources begin that were seen once. What comes a second time, as
+ * a client's name does, is worth an entry. */
+struct stems {
+    uint32_t hash[STEMS];
+    unsigned next;
+};
+
 /* What a string of one direction can refer to. */
 struct strings {
     struct slots *slots;
     struct book *book;        /* of this direction */
     const struct book *other; /* of the other one; NULL if there is none */
+    struct stems *stems;      /* sender */
+    char stem[STEM_MAX];      /* sender: what is to enter the book, too */
+    size_t stem_n;
 };
 
 enum strings_kind {
-    STRINGS_ONCE,  /* it hardly comes again: nothing is remembered */
-    STRINGS_AGAIN, /* such as an address */
-    STRINGS_BULK,  /* one of many: goes into the book, but takes no slot */
+    STRINGS_ONCE,    /* it hardly comes again: nothing is remembered */
+    STRINGS_TOKEN,   /* one of few: takes a slot, which is the shortest */
+    STRINGS_ADDRESS, /* a JID: goes into the book, or takes a slot */
+    STRINGS_LISTED,  /* a JID of many: goes into the book, but takes no slot */
 };
 
 /* Sender: appends text with references, and perhaps remembers it. TERSE_ENOMEM
  * and TERSE_ELIMIT are out's. */
-TERSE_NODISCARD enum terse_err strings_pack(const struct strings *s,
+TERSE_NODISCARD enum terse_err strings_pack(struct strings *s,
                                             struct terse_str text,
                                             enum strings_kind kind,
                                             struct terse_buf *out);
-
-/* Whether text is remembered, so that strings_pack makes a reference of it. */
-bool strings_know(const struct strings *s, struct terse_str text);
 
 /* Receiver: appends what text stands for. TERSE_EFRAME: a slot or an entry that
  * is not there, a mark in the wrong place, or over the bounds. */
 TERSE_NODISCARD enum terse_err strings_unpack(const struct strings *s,
                                               struct terse_str text,
                                               struct terse_buf *out);
+
+/* Receiver: appends text, which has no marks, to the book; TERSE_EFRAME. */
+TERSE_NODISCARD enum terse_err strings_enter(const struct strings *s,
+                                             struct terse_str text);
 
 /* Whether text has a mark in it. */
 bool strings_marked(struct terse_str text);

@@ -450,15 +450,22 @@ struct copy {
     bool receives; /* strings come from the wire */
 };
 
-/* Strings of these items come again; ids, times and the like do not. */
-static bool comes_again(const struct sc_field *f) {
-    static const char *const names[] = {"to",   "from", "by",    "jid",
-                                        "node", "nick", "photo", "ver"};
+/* By the name of its attribute or child: ids, times and the like come once. */
+static enum template_string string_kind(const struct sc_field *f) {
+    static const struct {
+        const char *name;
+        enum template_string kind;
+    } names[] = {
+        {"to", STRING_ADDRESS},  {"from", STRING_ADDRESS},
+        {"by", STRING_ADDRESS},  {"jid", STRING_ADDRESS},
+        {"node", STRING_TOKEN},  {"nick", STRING_TOKEN},
+        {"photo", STRING_TOKEN}, {"ver", STRING_TOKEN},
+    };
     const char *name = f->t->bind == BIND_LEAF_ATTR ? f->t->attr : f->t->name;
     for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
+        if (strcmp(name, names[i].name) == 0)
+            return names[i].kind;
+    return STRING_ONCE;
 }
 
 static const struct sc_field *twin(const struct sc_type *type,
@@ -473,7 +480,7 @@ static void put_string(struct copy *s, const struct sc_type *type,
     size_t start = begin(w, field), bytes;
     const struct sc_field *base64 = twin(type, f);
     if (go_on(w))
-        w->err = s->cb(s->arg, field->bytes, comes_again(f), w->out);
+        w->err = s->cb(s->arg, field->bytes, string_kind(f), w->out);
     if (!s->receives || !base64 || !strings_marked(field->bytes) || !go_on(w)) {
         end(w, start);
         return;
@@ -502,7 +509,7 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
                        const struct wire_field *field) {
     char text[BASE64_MAX * 4 / 3 + 4];
     const struct sc_field *plain = twin(type, f);
-    if (!s->cb || s->receives || !plain || !comes_again(plain) ||
+    if (!s->cb || s->receives || !plain || string_kind(plain) == STRING_ONCE ||
         field->bytes.n == 0 || field->bytes.n > BASE64_MAX)
         return false;
     struct wire_field as = {.number = plain->t->number, .type = WIRE_BYTES};
@@ -512,7 +519,7 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
     struct walk *w = &s->walk;
     size_t start = begin(w, &as), len = w->out->len;
     if (go_on(w))
-        w->err = s->cb(s->arg, as.bytes, true, w->out);
+        w->err = s->cb(s->arg, as.bytes, string_kind(plain), w->out);
     bool marked = go_on(w) &&
                   strings_marked((struct terse_str){
                       (const char *)terse_buf_data(w->out) + len,

@@ -72,11 +72,17 @@ TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
                                               struct terse_str message,
                                               struct terse_buf *out);
 
+/* What kind of value a string is, by its item. */
+enum template_string {
+    STRING_ONCE,    /* hardly comes again */
+    STRING_TOKEN,   /* one of few, such as the name of a client */
+    STRING_ADDRESS, /* a JID */
+};
+
 /* Appends `message` with each public string turned by cb (strings_pack or
- * strings_unpack behind it). again: whether its field is one whose values come
- * again. receives: the strings come from the wire. */
+ * strings_unpack behind it). receives: the strings come from the wire. */
 typedef enum terse_err (*template_string_cb)(void *arg, struct terse_str s,
-                                             bool again,
+                                             enum template_string kind,
                                              struct terse_buf *out);
 TERSE_NODISCARD enum terse_err
 template_strings(const struct terse_schema *schema, const struct sc_type *type,
