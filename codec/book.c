@@ -7,8 +7,8 @@
 #include "str.h"
 
 enum {
-    GROW_ENTRIES = 16,
-    GROW_BYTES = 256,
+    GROW_ENTRIES = 8,
+    GROW_BYTES = 64,
     PER_BYTE = 96, /* what one byte from 20h to 7fh tells apart */
 };
 

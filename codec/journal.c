@@ -13,7 +13,8 @@
 enum {
     HEAD = 3,
     SAME = 255,
-    GROW = 128,
+    GROW = 64,
+    SLACK = 256, /* bytes that are given back */
     VARINT_LEAST = 4, /* the shortest id, in bytes */
 };
 
@@ -164,4 +165,11 @@ void journal_hear(struct journal *j, uint32_t count) {
         j->heard = count;
     while (j->first < oldest(j))
         drop(j);
+    if (j->cap - j->len < SLACK)
+        return;
+    uint8_t *p = realloc(j->p, j->len + GROW); /* that it fails is no harm */
+    if (p) {
+        j->p = p;
+        j->cap = j->len + GROW;
+    }
 }

@@ -90,17 +90,17 @@ void terse_peer_free(struct terse_peer *peer) {
 
 void terse_work_init(struct terse_work *work,
                      const struct terse_limits *limits) {
-    terse_buf_init(&work->a, limits->frame_bytes);
-    terse_buf_init(&work->b, limits->frame_bytes);
-    terse_buf_init(&work->c, limits->frame_bytes);
-    terse_buf_init(&work->d, limits->frame_bytes);
+    struct terse_buf *all[] = {&work->a, &work->b, &work->c, &work->d,
+                               &work->e};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        terse_buf_init(all[i], limits->frame_bytes);
 }
 
 void terse_work_fini(struct terse_work *work) {
-    terse_buf_fini(&work->a);
-    terse_buf_fini(&work->b);
-    terse_buf_fini(&work->c);
-    terse_buf_fini(&work->d);
+    struct terse_buf *all[] = {&work->a, &work->b, &work->c, &work->d,
+                               &work->e};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        terse_buf_fini(all[i]);
 }
 
 static bool is_open(struct terse_str frame) {

@@ -7,7 +7,7 @@
 #include "str.h"
 
 enum {
-    GROW = 16, /* slots that are made at once */
+    GROW = 4,  /* slots that are made at once */
     WORTH = 4, /* shorter strings are not worth a slot */
 };
 
@@ -40,11 +40,11 @@ void slots_fini(struct slots *s) {
     *s = (struct slots){0};
 }
 
-static uint32_t hash(struct terse_str s) {
+static uint16_t hash(struct terse_str s) {
     uint32_t h = UINT32_C(2166136261);
     for (size_t i = 0; i < s.n; i++)
         h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
-    return h;
+    return (uint16_t)(h ^ h >> 16);
 }
 
 static void clear(struct slots *s, uint32_t i) {
@@ -74,7 +74,7 @@ enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
 int slots_find(const struct slots *s, struct terse_str text) {
     if (text.n < WORTH)
         return -1;
-    uint32_t h = hash(text);
+    uint16_t h = hash(text);
     for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
         if (slot->hash == h && slot->p &&

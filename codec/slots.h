@@ -15,8 +15,7 @@ enum {
 
 struct slot {
     char *p; /* owned; NULL: empty */
-    uint16_t n;
-    uint32_t hash;
+    uint16_t n, hash;
     uint32_t used; /* sender: when it was last used */
 };
 

@@ -12,9 +12,9 @@ enum {
     FRAME_MESSAGE = 1,
     WORTH = 12,         /* shorter frames gain nothing */
     TEMPLATE_SHARE = 2, /* one template takes half of all bytes at most */
-    BULKY = 1500,       /* bytes: takes no slots, and where deflate halves it
+    BULKY = 600,       /* bytes: takes no slots, and where deflate halves it
                            no template either */
-    GROW = 8,           /* templates that are made at once */
+    GROW = 4,           /* templates that are made at once */
     DEFLATE_FROM = 200, /* bytes: smaller frames are not deflated */
     DICTIONARIES = 4,   /* templates that are tried as one */
 };
@@ -203,26 +203,77 @@ static struct wire_field entry_addr(const struct entry *entry) {
     return (struct wire_field){.type = WIRE_BYTES, .bytes = entry->addr};
 }
 
-/* Template i becomes `bare`, a stanza that was stripped. entry: what it was
- * about, or NULL. TERSE_EFRAME if it has no room; the template is as it was
- * then. */
+struct packing {
+    struct strings strings;
+    bool bulk;
+};
+
+static enum terse_err pack_known(void *arg, struct terse_str s,
+                                 enum template_string kind,
+                                 struct terse_buf *out) {
+    (void)kind;
+    return strings_pack(arg, s, STRINGS_ONCE, out);
+}
+
+static enum terse_err unpack_string(void *arg, struct terse_str s,
+                                    enum template_string kind,
+                                    struct terse_buf *out) {
+    (void)kind;
+    return strings_unpack(arg, s, out);
+}
+
+/* A template as it is kept: with what the books know left to them. */
+static enum terse_err shorten(struct state *s, const struct sc_type *type,
+                              struct terse_str bare, struct terse_buf *out) {
+    struct slots none = {0};
+    struct strings strings = strings_of(s);
+    strings.slots = &none;
+    terse_buf_reset(out);
+    return template_strings(s->schema, type, bare, false, pack_known, &strings,
+                            out);
+}
+
+/* The whole of template t in out; *whole is borrowed from there. */
+static enum terse_err lengthen(struct state *s, const struct template *t,
+                               struct terse_buf *out, struct terse_str *whole) {
+    struct strings strings = strings_of(s);
+    terse_buf_reset(out);
+    enum terse_err err = template_strings(
+        s->schema, stanza_type(s, t->number),
+        (struct terse_str){(const char *)t->p, t->kept}, true, unpack_string,
+        &strings, out);
+    *whole = str_of_buf(out);
+    return err;
+}
+
+/* Template i becomes `bare`, a stanza that was stripped, of this shape. entry:
+ * what it was about, or NULL. TERSE_EFRAME if it has no room; the template is
+ * as it was then. */
 static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
-                                   struct terse_str bare,
-                                   const struct entry *entry) {
+                                   struct terse_str bare, uint32_t shape,
+                                   const struct entry *entry,
+                                   struct terse_buf *work) {
     if (!has_room(s, i, bare.n))
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
         return TERSE_ENOMEM;
-    uint8_t *p = malloc(bare.n + 1);
+    enum terse_err err = shorten(s, stanza_type(s, number), bare, work);
+    if (err != TERSE_OK)
+        return err;
+    uint8_t *p = malloc(work->len + 1);
     if (!p)
         return TERSE_ENOMEM;
-    if (bare.n > 0)
-        memcpy(p, bare.p, bare.n);
+    if (work->len > 0)
+        memcpy(p, terse_buf_data(work), work->len);
     struct template *t = &s->templates[i];
     s->template_bytes_now -= t->n;
     free(t->p);
-    *t = (struct template){
-        .p = p, .n = (uint32_t)bare.n, .number = number, .used = ++s->clock};
+    *t = (struct template){.p = p,
+                           .kept = (uint16_t)work->len,
+                           .n = (uint16_t)bare.n,
+                           .number = (uint16_t)number,
+                           .shape = shape,
+                           .used = ++s->clock};
     s->template_bytes_now += t->n;
     if (entry) {
         struct wire_field addr = entry_addr(entry);
@@ -232,12 +283,9 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
     return TERSE_OK;
 }
 
-static struct terse_str template_str(const struct template *t) {
-    return (struct terse_str){(const char *)t->p, t->n};
-}
-
-/* What an entry changes in a template, t, which may be NULL. */
+/* What an entry changes in a template, t, which may be NULL, with its bytes. */
 static struct template_links links_of(const struct template *t,
+                                      struct terse_str whole,
                                       const struct entry *entry) {
     struct template_links links = {.n = 0};
     if (!entry)
@@ -251,7 +299,7 @@ static struct template_links links_of(const struct template *t,
         if (!t || t->given[i].n == 0)
             continue;
         old->type = (enum wire_type)t->given[i].type;
-        old->bytes = (struct terse_str){(const char *)t->p + t->given[i].at,
+        old->bytes = (struct terse_str){whole.p + t->given[i].at,
                                         t->given[i].n};
         struct wire in = wire_of(old->bytes);
         if (old->type == WIRE_VARINT && !wire_varint(&in, &old->value))
@@ -267,7 +315,7 @@ static struct template_links links_of(const struct template *t,
 struct plan {
     const struct sc_type *type;
     struct terse_str content, bare; /* bare: stripped, in work->c */
-    uint32_t number;
+    uint32_t number, shape;
     bool bulk;
     uint32_t heard; /* entries of the other journal, to be told of */
     bool has_entry;
@@ -280,27 +328,44 @@ static const struct entry *plan_entry(const struct plan *p) {
     return p->has_entry ? &p->entry : NULL;
 }
 
+/* Looks among the templates of this shape, or of others, for one with a patch
+ * that is smaller than *size. It is the stripped content that counts, so that
+ * no text has a say in this. */
+static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
+                               struct terse_work *work, size_t *size,
+                               int *best) {
+    enum terse_err err = TERSE_OK;
+    for (uint32_t i = 0; i < s->have_templates && err == TERSE_OK; i++) {
+        const struct template *t = &s->templates[i];
+        struct terse_str whole;
+        bool fits;
+        if (!t->p || t->number != p->number || (t->shape == p->shape) != same ||
+            !has_room(s, i, p->bare.n))
+            continue;
+        err = lengthen(s, t, &work->e, &whole);
+        if (err != TERSE_OK)
+            break;
+        struct template_links links = links_of(t, whole, plan_entry(p));
+        terse_buf_reset(&work->b);
+        err = template_diff(s->schema, p->type, whole, p->bare, &links,
+                            &work->b, &fits);
+        if (err != TERSE_OK || !fits || work->b.len + 2 >= *size)
+            continue;
+        *size = work->b.len;
+        *best = (int)i;
+    }
+    return err;
+}
+
 /* The template that gives the smallest patch, or -1 if the content itself is as
- * small. It is the stripped content that counts, so that no text has a say in
- * this. */
+ * small. One of the same shape is rarely surpassed. */
 static int best_template(struct state *s, const struct plan *p,
                          struct terse_work *work, enum terse_err *err) {
-    size_t best_size = p->bare.n;
+    size_t size = p->bare.n;
     int best = -1;
-    for (uint32_t i = 0; i < s->have_templates && *err == TERSE_OK; i++) {
-        const struct template *t = &s->templates[i];
-        bool fits;
-        if (!t->p || t->number != p->number || !has_room(s, i, p->bare.n))
-            continue;
-        struct template_links links = links_of(t, plan_entry(p));
-        terse_buf_reset(&work->b);
-        *err = template_diff(s->schema, p->type, template_str(t), p->bare,
-                             &links, &work->b, &fits);
-        if (*err != TERSE_OK || !fits || work->b.len + 2 >= best_size)
-            continue;
-        best_size = work->b.len;
-        best = (int)i;
-    }
+    *err = look_for(s, p, true, work, &size, &best);
+    if (*err == TERSE_OK && best < 0)
+        *err = look_for(s, p, false, work, &size, &best);
     return best;
 }
 
@@ -319,11 +384,6 @@ static int victim(const struct state *s, size_t n) {
         return (int)s->have_templates;
     return best;
 }
-
-struct packing {
-    struct strings strings;
-    bool bulk;
-};
 
 static enum terse_err pack_string(void *arg, struct terse_str s,
                                   enum template_string kind,
@@ -359,7 +419,8 @@ static enum terse_err put_packed(struct state *s, const struct plan *p,
     struct packing packing = {strings_of(s), p->bulk};
     enum terse_err err = TERSE_OK;
     if (p->has_entry) {
-        struct template_links links = links_of(NULL, &p->entry);
+        struct template_links links =
+            links_of(NULL, (struct terse_str){NULL, 0}, &p->entry);
         terse_buf_reset(&work->b);
         err = template_blank(s->schema, p->type, content, &links, false,
                              &work->b);
@@ -378,12 +439,16 @@ static enum terse_err put_packed(struct state *s, const struct plan *p,
 /* Writes content as what it adds to template i, which it will become. */
 static enum terse_err put_like(struct state *s, struct plan *p, uint32_t i,
                                struct terse_work *work, struct terse_buf *out) {
-    bool fits;
-    struct template_links links = links_of(&s->templates[i], plan_entry(p));
+    bool fits = false;
+    struct terse_str whole;
+    enum terse_err err = lengthen(s, &s->templates[i], &work->e, &whole);
+    if (err != TERSE_OK)
+        return err;
+    struct template_links links =
+        links_of(&s->templates[i], whole, plan_entry(p));
     terse_buf_reset(&work->a);
-    enum terse_err err =
-        template_diff(s->schema, p->type, template_str(&s->templates[i]),
-                      p->content, &links, &work->a, &fits);
+    err = template_diff(s->schema, p->type, whole, p->content, &links, &work->a,
+                        &fits);
     if (err == TERSE_OK && !fits) /* as it stands, then */
         return put_packed(s, p, p->content, work, out);
     p->template = (int)i;
@@ -444,10 +509,13 @@ static enum terse_err deflate_frame(struct state *s, const struct plan *p,
     unsigned n = dictionaries(s, with);
     for (unsigned i = 0; i <= n; i++) {
         struct terse_str dict = {NULL, 0};
+        enum terse_err err = TERSE_OK;
         if (i < n)
-            dict = template_str(&s->templates[with[i]]);
+            err = lengthen(s, &s->templates[with[i]], &work->e, &dict);
+        if (err != TERSE_OK)
+            return err;
         terse_buf_reset(&work->a);
-        enum terse_err err = deflate_pack(str_of_buf(out), dict, &work->a);
+        err = deflate_pack(str_of_buf(out), dict, &work->a);
         size_t size = work->a.len + (i < n ? 2 : 0);
         if (err == TERSE_ELIMIT || (err == TERSE_OK && size >= best_size))
             continue;
@@ -548,13 +616,14 @@ static enum terse_err put_about(const struct state *s, const struct plan *p,
 }
 
 /* What the frame did to templates and journals, once it is written. */
-static enum terse_err commit(struct state *s, const struct plan *p) {
+static enum terse_err commit(struct state *s, const struct plan *p,
+                             struct terse_work *work) {
     struct wire_field id;
     struct terse_str addr;
     enum terse_err err = TERSE_OK;
     if (p->template >= 0)
         err = set_template(s, (uint64_t)p->template, p->number, p->bare,
-                           plan_entry(p));
+                           p->shape, plan_entry(p), &work->e);
     if (p->has_entry) /* which may be gone then */
         journal_hear(&s->other->journal, p->entry.index + 1);
     if (err != TERSE_OK || !p->enters)
@@ -610,7 +679,7 @@ static enum terse_err pack_stanza(struct state *s, struct plan *p,
         err = put_stanza(s, p, work, out);
     if (err == TERSE_OK && !done)
         err = deflate_frame(s, p, work, out);
-    return err == TERSE_OK ? commit(s, p) : err;
+    return err == TERSE_OK ? commit(s, p, work) : err;
 }
 
 enum terse_err state_pack(struct state *s, struct terse_str frame,
@@ -630,7 +699,7 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
                      .bulk = frame.n >= BULKY,
                      .template = -1};
     terse_buf_reset(&work->c);
-    err = template_strip(s->schema, p.type, p.content, &work->c);
+    err = template_strip(s->schema, p.type, p.content, &work->c, &p.shape);
     if (err == TERSE_OK)
         p.bare = (struct terse_str){
             work->c.len > 0 ? (const char *)terse_buf_data(&work->c) : "",
@@ -642,13 +711,6 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
 
 /* ---- receiver ------------------------------------------------------------
  */
-
-static enum terse_err unpack_string(void *arg, struct terse_str s,
-                                    enum template_string kind,
-                                    struct terse_buf *out) {
-    (void)kind;
-    return strings_unpack(arg, s, out);
-}
 
 /* What came beside the content, but for templates. */
 static enum terse_err hear(struct state *s, const struct parts *parts,
@@ -678,6 +740,7 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
                                      uint32_t *number,
                                      struct terse_work *work) {
     const struct template *t = NULL;
+    struct terse_str whole = {NULL, 0};
     if (parts->has[FRAME_LIKE]) {
         uint64_t i = parts->value[FRAME_LIKE];
         if (i >= s->have_templates || !(t = &s->templates[i])->p)
@@ -690,11 +753,14 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
         return TERSE_EFRAME;
     const struct sc_type *type = stanza_type(s, *number);
     struct strings strings = strings_of(s);
-    struct template_links links = links_of(t, entry);
     struct terse_buf *from = &work->b, *to = &work->a;
-    terse_buf_reset(from);
     enum terse_err err =
-        template_strings(s->schema, type, parts->content.bytes, true,
+        t ? lengthen(s, t, &work->e, &whole) : TERSE_OK;
+    if (err != TERSE_OK)
+        return err;
+    struct template_links links = links_of(t, whole, entry);
+    terse_buf_reset(from);
+    err = template_strings(s->schema, type, parts->content.bytes, true,
                          unpack_string, &strings, from);
     if (err == TERSE_OK && parts->has[FRAME_ENTRY])
         err = strings_enter(&strings, parts->entry);
@@ -707,7 +773,7 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
     terse_buf_reset(to);
     if (err != TERSE_OK)
         return err;
-    return t ? template_merge(s->schema, type, template_str(t),
+    return t ? template_merge(s->schema, type, whole,
                               str_of_buf(from), &links, to)
              : terse_buf_append(to, terse_buf_data(from), from->len);
 }
@@ -723,12 +789,14 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
     enum terse_err err = TERSE_OK;
     if (parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP]) {
         terse_buf_reset(&work->b);
-        err = template_strip(s->schema, type, stanza, &work->b);
+        uint32_t shape;
+        err = template_strip(s->schema, type, stanza, &work->b, &shape);
         if (err == TERSE_OK)
             err = set_template(s,
                                parts->value[parts->has[FRAME_LIKE] ? FRAME_LIKE
                                                                    : FRAME_KEEP],
-                               number, str_of_buf(&work->b), entry);
+                               number, str_of_buf(&work->b), shape, entry,
+                               &work->e);
     }
     if (entry)
         journal_hear(&s->other->journal, entry->index + 1);
@@ -783,7 +851,9 @@ enum terse_err state_unpack(struct state *s, struct terse_str frame,
     if (parts.has[FRAME_LIKE]) {
         if (i >= s->have_templates || !s->templates[i].p)
             return TERSE_EFRAME;
-        dict = template_str(&s->templates[i]);
+        enum terse_err err = lengthen(s, &s->templates[i], &work->e, &dict);
+        if (err != TERSE_OK)
+            return err;
     }
     parts.has[FRAME_LIKE] = parts.has[FRAME_DEFLATED] = false;
     if (parts.contents > 0 || has_state(&parts))

@@ -34,11 +34,14 @@ struct span {
     uint8_t n, type; /* enum wire_type */
 };
 
+/* A stanza that was stripped. It is kept with references to the books in its
+ * strings, which is this end's own affair: its bounds are those of the whole. */
 struct template {
-    uint8_t *p; /* owned: the field of Frame, stripped; NULL: empty */
-    uint32_t n;
-    uint32_t number; /* of the field */
-    uint32_t used;   /* sender: when it was last used */
+    uint8_t *p; /* owned: the field of Frame; NULL: empty */
+    uint16_t kept, n; /* bytes of p, and of what it stands for */
+    uint16_t number;  /* of the field */
+    uint32_t shape;   /* of template_strip */
+    uint32_t used;    /* sender: when it was last used */
     struct span given[TEMPLATE_GIVEN]; /* of the entry that it was about */
 };
 

@@ -447,7 +447,8 @@ struct copy {
     struct walk walk;
     template_string_cb cb;
     void *arg;
-    bool receives; /* strings come from the wire */
+    bool receives;  /* strings come from the wire */
+    uint32_t shape; /* hash of the fields that are not private */
 };
 
 /* By the name of its attribute or child: ids, times and the like come once. */
@@ -542,6 +543,8 @@ static void copy(struct copy *s, const struct sc_type *type,
         return;
     while (next(w, type, &in, &field, &f)) {
         const struct sc_type *inner = schema_nested(w->schema, type, f);
+        if (!is_private(f))
+            s->shape = (s->shape ^ field.number) * UINT32_C(16777619);
         if (inner) {
             size_t start = begin(w, &field);
             copy(s, inner, field.bytes);
@@ -560,6 +563,7 @@ static void copy(struct copy *s, const struct sc_type *type,
             put_field(w, &field);
         }
     }
+    s->shape = (s->shape ^ w->depth) * UINT32_C(16777619);
     w->depth--;
 }
 
@@ -568,19 +572,22 @@ enum terse_err template_strings(const struct terse_schema *schema,
                                 struct terse_str message, bool receives,
                                 template_string_cb cb, void *arg,
                                 struct terse_buf *out) {
-    struct copy s;
+    struct copy s = {.cb = cb, .arg = arg, .receives = receives};
     walk_init(&s.walk, schema, out, cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX);
-    s.cb = cb;
-    s.arg = arg;
-    s.receives = receives;
     copy(&s, type, message);
     return s.walk.err;
 }
 
 enum terse_err template_strip(const struct terse_schema *schema,
                               const struct sc_type *type,
-                              struct terse_str message, struct terse_buf *out) {
-    return template_strings(schema, type, message, false, NULL, NULL, out);
+                              struct terse_str message, struct terse_buf *out,
+                              uint32_t *shape) {
+    struct copy s = {.cb = NULL};
+    walk_init(&s.walk, schema, out, PATCH_DEPTH_MAX);
+    copy(&s, type, message);
+    if (shape)
+        *shape = s.shape;
+    return s.walk.err;
 }
 
 static bool guarded(struct walk *w, const struct sc_type *type,

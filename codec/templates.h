@@ -66,11 +66,14 @@ TERSE_NODISCARD enum terse_err template_merge(const struct terse_schema *schema,
 bool template_guarded(const struct terse_schema *schema,
                       const struct sc_type *type, struct terse_str message);
 
-/* Appends `message` with all private values emptied. */
+/* Appends `message` with all private values emptied. *shape, if not NULL, is a
+ * hash of which fields are in it: a patch that fits is likely where it is the
+ * same. */
 TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
                                               const struct sc_type *type,
                                               struct terse_str message,
-                                              struct terse_buf *out);
+                                              struct terse_buf *out,
+                                              uint32_t *shape);
 
 /* What kind of value a string is, by its item. */
 enum template_string {

@@ -255,7 +255,7 @@ uint32_t terse_peer_revision(const struct terse_peer *peer);
 /* Buffers that pack and unpack work in: nothing in them outlives a call, so one
  * for each thread is enough. */
 struct terse_work {
-    struct terse_buf a, b, c, d;
+    struct terse_buf a, b, c, d, e;
 };
 void terse_work_init(struct terse_work *work,
                      const struct terse_limits *limits);
