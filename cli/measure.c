@@ -328,8 +328,8 @@ static int measure(const struct cli_args *args, struct measure *m) {
 static bool read_bounds(const char *text, struct terse_state_limits *out) {
     int end = 0;
     return strspn(text, "0123456789,") == strlen(text) &&
-           sscanf(text, "%9u,%9u,%9u,%9u%n", &out->slots, &out->slot_bytes,
-                  &out->templates, &out->template_bytes, &end) == 4 &&
+           sscanf(text, "%9u,%9u,%9u,%9u%n", &out->slots, &out->templates,
+                  &out->journal, &out->bytes, &end) == 4 &&
            text[end] == '\0';
 }
 

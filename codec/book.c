@@ -26,10 +26,9 @@ static uint16_t hash(struct terse_str s) {
 }
 
 bool book_has_room(const struct book *b, size_t n) {
-    uint32_t used = b->bytes_n + b->n * BOOK_ENTRY_COST;
     return b->n < BOOK_MAX && n <= BOOK_TEXT_MAX &&
-           used + n + BOOK_ENTRY_COST <= b->bytes_max &&
-           b->bytes_n + n <= UINT16_MAX;
+           b->bytes_n + n <= UINT16_MAX && b->budget->max >= BOOK_BUDGET_MIN &&
+           budget_has(b->budget, 0, n + BOOK_ENTRY_COST);
 }
 
 enum terse_err book_add(struct book *b, struct terse_str came,
@@ -53,14 +52,16 @@ enum terse_err book_add(struct book *b, struct terse_str came,
     if (came.n > 0)
         memcpy(b->bytes + b->bytes_n, came.p, came.n);
     b->bytes_n += (uint32_t)came.n;
-    b->entries[b->n++] =
-        (struct book_entry){(uint16_t)b->bytes_n, hash(text)};
+    b->budget->now += (uint32_t)came.n + BOOK_ENTRY_COST;
+    b->entries[b->n++] = (struct book_entry){(uint16_t)b->bytes_n, hash(text)};
     return TERSE_OK;
 }
 
 void book_drop_last(struct book *b) {
+    uint32_t had = b->bytes_n;
     b->n--;
     b->bytes_n = b->n > 0 ? b->entries[b->n - 1].end : 0;
+    b->budget->now -= had - b->bytes_n + BOOK_ENTRY_COST;
 }
 
 size_t book_put_ref(uint8_t mark, uint32_t i, char out[3]) {

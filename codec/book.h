@@ -9,16 +9,17 @@
 #ifndef TERSE_BOOK_H
 #define TERSE_BOOK_H
 
-#include "terse.h"
+#include "slots.h"
 
 enum {
-    BOOK_MAX = 3136,      /* entries that a reference can name */
-    BOOK_TEXT_MAX = 255,  /* bytes of what one stands for */
-    BOOK_DEPTH_MAX = 4,   /* entries that refer to entries */
-    BOOK_ENTRY_COST = 4,  /* bytes that each counts for besides its own */
-    BOOK_OWN = 0x1e,      /* mark: an entry of this direction's book */
-    BOOK_OTHER = 0x1f,    /* of the other's */
-    BOOK_FIRST = 0x20,    /* 20-5f: entries 0-63; 60-7f: and one more byte */
+    BOOK_MAX = 3136,       /* entries that a reference can name */
+    BOOK_TEXT_MAX = 255,   /* bytes of what one stands for */
+    BOOK_DEPTH_MAX = 4,    /* entries that refer to entries */
+    BOOK_ENTRY_COST = 4,   /* bytes that each counts for besides its own */
+    BOOK_BUDGET_MIN = 512, /* where the budget is less there is no book */
+    BOOK_OWN = 0x1e,       /* mark: an entry of this direction's book */
+    BOOK_OTHER = 0x1f,     /* of the other's */
+    BOOK_FIRST = 0x20,     /* 20-5f: entries 0-63; 60-7f: and one more byte */
     BOOK_FAR = 0x60,
     BOOK_NEAR_ENTRIES = 64,
 };
@@ -33,7 +34,7 @@ struct book {
     char *bytes;                /* owned */
     uint32_t n, entries_cap;
     uint32_t bytes_n, bytes_cap;
-    uint32_t bytes_max;
+    struct budget *budget; /* borrowed */
 };
 
 void book_fini(struct book *b);

@@ -22,8 +22,7 @@ static int window_bits(size_t n) {
 
 static bool set_dictionary(z_stream *z, struct terse_str dict,
                            int (*set)(z_stream *, const Bytef *, uInt)) {
-    return dict.n == 0 ||
-           set(z, (const Bytef *)dict.p, (uInt)dict.n) == Z_OK;
+    return dict.n == 0 || set(z, (const Bytef *)dict.p, (uInt)dict.n) == Z_OK;
 }
 
 enum terse_err deflate_pack(struct terse_str in, struct terse_str dict,

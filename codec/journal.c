@@ -13,8 +13,8 @@
 enum {
     HEAD = 3,
     SAME = 255,
-    GROW = 64,
-    SLACK = 256, /* bytes that are given back */
+    GROW = 48,
+    SLACK = 160,      /* bytes that are given back */
     VARINT_LEAST = 4, /* the shortest id, in bytes */
 };
 
@@ -69,25 +69,44 @@ static struct terse_str last_addr(const struct journal *j) {
     return last;
 }
 
+static struct terse_str id_bytes(const struct wire_field *id) {
+    if (id->type == WIRE_VARINT)
+        return (struct terse_str){(const char *)&id->value, sizeof(id->value)};
+    return id->bytes;
+}
+
+static struct terse_str addr_kept(struct terse_str addr) {
+    return addr.n <= JOURNAL_ADDR_MAX ? addr : (struct terse_str){NULL, 0};
+}
+
+/* What an entry counts for. */
+static uint32_t cost(const struct wire_field *id, struct terse_str addr) {
+    return (uint32_t)(id_bytes(id).n + addr_kept(addr).n);
+}
+
+bool journal_has_room(const struct journal *j, const struct wire_field *id,
+                      struct terse_str addr, uint32_t most) {
+    return j->end - j->heard < most &&
+           j->wait_bytes + cost(id, addr) <= JOURNAL_WAIT_BYTES;
+}
+
 enum terse_err journal_add(struct journal *j, const struct wire_field *id,
                            struct terse_str addr) {
-    struct terse_str id_bytes = id->bytes;
-    if (id->type == WIRE_VARINT)
-        id_bytes = (struct terse_str){(const char *)&id->value, 8};
-    if (addr.n > JOURNAL_ADDR_MAX)
-        addr.n = 0;
+    struct terse_str bytes = id_bytes(id);
+    addr = addr_kept(addr);
     bool same = j->len > 0 && str_eq(addr, last_addr(j));
     uint32_t addr_n = same ? 0 : (uint32_t)addr.n;
-    if (!room(j, HEAD + (uint32_t)id_bytes.n + addr_n))
+    if (!room(j, HEAD + (uint32_t)bytes.n + addr_n))
         return TERSE_ENOMEM;
     uint8_t *p = j->p + j->len;
     p[0] = (uint8_t)id->type;
-    p[1] = (uint8_t)id_bytes.n;
+    p[1] = (uint8_t)bytes.n;
     p[2] = same ? SAME : (uint8_t)addr.n;
-    memcpy(p + HEAD, id_bytes.p, id_bytes.n);
+    memcpy(p + HEAD, bytes.p, bytes.n);
     if (addr_n > 0)
-        memcpy(p + HEAD + id_bytes.n, addr.p, addr_n);
-    j->len += HEAD + (uint32_t)id_bytes.n + addr_n;
+        memcpy(p + HEAD + bytes.n, addr.p, addr_n);
+    j->len += HEAD + (uint32_t)bytes.n + addr_n;
+    j->wait_bytes += cost(id, addr);
     j->end++;
     return TERSE_OK;
 }
@@ -118,17 +137,11 @@ static void drop(struct journal *j) {
 
 /* ---- looking up ---------------------------------------------------------- */
 
-/* The first entry that may be referred to. */
-static uint32_t oldest(const struct journal *j) {
-    uint32_t from = j->heard > JOURNAL_HEARD ? j->heard - JOURNAL_HEARD : 0;
-    return from > j->first ? from : j->first;
-}
-
 bool journal_get(const struct journal *j, int64_t offset, struct entry *out) {
     struct terse_str last = {NULL, 0};
     int64_t index = (int64_t)j->heard + offset;
-    if (offset < -JOURNAL_HEARD || offset > JOURNAL_MAX ||
-        index < oldest(j) || index >= j->end)
+    if (offset < -JOURNAL_HEARD || offset > JOURNAL_WAIT ||
+        index < (int64_t)j->first || index >= j->end)
         return false;
     uint32_t i = j->first;
     for (uint32_t at = 0; i <= index; i++)
@@ -148,10 +161,10 @@ bool journal_find(const struct journal *j, const struct wire_field *id,
     struct terse_str last = {NULL, 0};
     struct entry e;
     bool found = false;
-    uint32_t i = j->first, from = oldest(j);
+    uint32_t i = j->first;
     for (uint32_t at = 0; at < j->len; i++) {
         at = read_entry(j, at, &e, &last);
-        if (i < from || !same_value(&e.id, id))
+        if (!same_value(&e.id, id))
             continue;
         *out = e;
         out->index = i;
@@ -160,10 +173,31 @@ bool journal_find(const struct journal *j, const struct wire_field *id,
     return found;
 }
 
-void journal_hear(struct journal *j, uint32_t count) {
-    if (count > j->heard)
-        j->heard = count;
-    while (j->first < oldest(j))
+/* Counts the heard ones from the newest to the oldest: how many of the oldest
+ * are over the bounds, and what those that wait add up to. */
+static uint32_t count(struct journal *j) {
+    uint32_t costs[JOURNAL_HEARD + JOURNAL_WAIT + 1], n = 0, bytes = 0;
+    uint32_t heard = j->heard - j->first, kept = 0;
+    struct terse_str last = {NULL, 0};
+    struct entry e;
+    for (uint32_t at = 0; at < j->len; n++) {
+        at = read_entry(j, at, &e, &last);
+        costs[n] = cost(&e.id, e.addr);
+    }
+    j->wait_bytes = 0;
+    for (uint32_t i = heard; i < n; i++)
+        j->wait_bytes += costs[i];
+    while (kept < heard && kept < JOURNAL_HEARD &&
+           bytes + costs[heard - 1 - kept] <= JOURNAL_HEARD_BYTES)
+        bytes += costs[heard - 1 - kept++];
+    return heard - kept;
+}
+
+void journal_hear(struct journal *j, uint32_t upto) {
+    if (upto <= j->heard)
+        return;
+    j->heard = upto;
+    for (uint32_t over = count(j); over > 0; over--)
         drop(j);
     if (j->cap - j->len < SLACK)
         return;

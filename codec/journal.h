@@ -13,8 +13,10 @@
 #include "wire.h"
 
 enum {
-    JOURNAL_HEARD = 16,     /* entries that stay when they were heard of */
-    JOURNAL_MAX = 46,       /* not heard of, at most */
+    JOURNAL_HEARD = 16,        /* entries that stay when they were heard of, */
+    JOURNAL_HEARD_BYTES = 900, /* and their bytes, at most */
+    JOURNAL_WAIT = 46,         /* that were not heard of yet, at most */
+    JOURNAL_WAIT_BYTES = 1500, /* and their bytes */
     JOURNAL_ID_MAX = 80,    /* bytes; a stanza with a longer id has no entry */
     JOURNAL_ADDR_MAX = 120, /* bytes; a longer address is left out */
 };
@@ -24,6 +26,7 @@ struct journal {
     uint32_t len, cap;
     uint32_t first, end; /* entries that are there */
     uint32_t heard;      /* of how many the other direction told */
+    uint32_t wait_bytes; /* of entries that it did not tell of */
     bool on;             /* stanzas enter */
 };
 
@@ -38,6 +41,11 @@ void journal_fini(struct journal *j);
 
 /* Whether a stanza with this id can have an entry. */
 bool journal_takes(const struct wire_field *id);
+
+/* Whether an entry more may wait to be heard of; most: entries that may. An
+ * entry counts for the bytes of its id (8 for a number) and its address. */
+bool journal_has_room(const struct journal *j, const struct wire_field *id,
+                      struct terse_str addr, uint32_t most);
 
 /* Adds an entry; TERSE_ENOMEM leaves all as it was. */
 TERSE_NODISCARD enum terse_err journal_add(struct journal *j,

@@ -5,14 +5,13 @@
  * Who hears a header without bounds first says none: a client that knows
  * nothing of state sees nothing of it.
  */
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "state.h"
 
 enum {
     FRAME_OPEN = 13,
-    FRAME_BESIDE = 16,   /* and up: what stands beside open, see bounds[] */
+    FRAME_SLOTS = 16,    /* beside open: the bounds, see bounds_of */
     FRAME_REVISION = 20, /* of the schemas that who says it knows */
     OPEN_TO = 1,         /* in FRAME_OPEN */
 };
@@ -20,45 +19,35 @@ enum {
 struct terse_peer {
     const struct terse_schema *schema;
     struct terse_state_limits own;
-    struct state *in;  /* NULL until we have said how much we remember */
-    struct state *out; /* NULL until the peer has */
-    bool initiates;    /* sends the first header */
-    bool begins;       /* that, or the other end has said its bounds */
-    bool said;         /* our bounds */
-    uint32_t revision; /* of the schemas that both ends know */
+    struct state *in;        /* NULL until we have said how much we remember */
+    struct state *out;       /* NULL until the peer has */
+    bool initiates;          /* sends the first header */
+    bool begins;             /* that, or the other end has said its bounds */
+    bool said;               /* our bounds */
+    uint32_t revision;       /* of the schemas that both ends know */
     struct terse_buf domain; /* that the first header asked for */
 };
 
 const struct terse_state_limits terse_state_limits_default = {
-    .slots = 128,
-    .slot_bytes = 4000,
+    .slots = 48,
     .templates = 64,
-    .template_bytes = 16000,
-    .book_bytes = 4000,
     .journal = 32,
+    .bytes = 20000,
 };
-
-/* A bound of struct terse_state_limits, and the field that says it. */
-static const struct {
-    uint32_t number;
-    size_t offset;
-} bounds[] = {
-    {16, offsetof(struct terse_state_limits, slots)},
-    {17, offsetof(struct terse_state_limits, slot_bytes)},
-    {18, offsetof(struct terse_state_limits, templates)},
-    {19, offsetof(struct terse_state_limits, template_bytes)},
-    {21, offsetof(struct terse_state_limits, book_bytes)},
-    {22, offsetof(struct terse_state_limits, journal)},
-};
-enum { BOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
-
-static uint32_t *bound(struct terse_state_limits *limits, size_t i) {
-    return (uint32_t *)(void *)((char *)limits + bounds[i].offset);
-}
 
 static bool remembers(const struct terse_state_limits *limits) {
-    return limits->slots > 0 || limits->templates > 0 ||
-           limits->book_bytes > 0 || limits->journal > 0;
+    return limits->slots > 0 || limits->templates > 0 || limits->journal > 0 ||
+           limits->bytes > 0;
+}
+
+/* The bounds in the order of their fields. */
+enum { BOUNDS = 4 };
+static void bounds_of(const struct terse_state_limits *limits,
+                      uint32_t out[BOUNDS]) {
+    out[0] = limits->slots;
+    out[1] = limits->templates;
+    out[2] = limits->journal;
+    out[3] = limits->bytes;
 }
 
 enum terse_err terse_peer_new(struct terse_peer **out,
@@ -72,8 +61,6 @@ enum terse_err terse_peer_new(struct terse_peer **out,
     peer->own = *own;
     peer->initiates = peer->begins = begins;
     peer->revision = 1;
-    if (peer->own.book_bytes < BOOK_BYTES_MIN)
-        peer->own.book_bytes = 0;
     terse_buf_init(&peer->domain, BOOK_TEXT_MAX);
     *out = peer;
     return TERSE_OK;
@@ -137,22 +124,33 @@ static enum terse_err make_state(struct terse_peer *peer, struct state **out,
     if (err == TERSE_OK && peer->in && peer->out) {
         peer->in->other = peer->out;
         peer->out->other = peer->in;
+        terse_buf_fini(&peer->domain);
     }
     return err;
 }
 
 /* ---- sender -------------------------------------------------------------- */
 
+/* What a client sends is less, and less of it comes again. */
+static void cut(struct terse_state_limits *limits) {
+    limits->slots /= 2;
+    limits->templates /= 2;
+    limits->bytes = limits->bytes / 10 * 3;
+}
+
 static enum terse_err say_bounds(struct terse_peer *peer,
                                  struct terse_buf *out) {
     enum terse_err err = TERSE_OK;
-    if (remembers(&peer->own))
-        err = make_state(peer, &peer->in, &peer->own);
-    for (uint32_t i = 0; i < BOUNDS && err == TERSE_OK; i++) {
-        uint32_t value = *bound(&peer->own, i);
-        if (value > 0)
-            err = state_put_number(out, bounds[i].number, value);
-    }
+    struct terse_state_limits says = peer->own;
+    uint32_t bounds[BOUNDS];
+    if (!peer->initiates)
+        cut(&says);
+    if (remembers(&says))
+        err = make_state(peer, &peer->in, &says);
+    bounds_of(&says, bounds);
+    for (uint32_t i = 0; i < BOUNDS && err == TERSE_OK; i++)
+        if (bounds[i] > 0)
+            err = state_put_number(out, FRAME_SLOTS + i, bounds[i]);
     if (err == TERSE_OK)
         err = state_put_number(out, FRAME_REVISION,
                                schema_revision(peer->schema));
@@ -186,47 +184,37 @@ static uint32_t at_most(uint64_t said, uint32_t own) {
 /* One of the bounds, or what a later version of us says there. */
 static enum terse_err hear_bound(struct terse_peer *peer,
                                  const struct wire_field *f,
-                                 struct terse_state_limits *said) {
-    if (f->number < FRAME_BESIDE)
-        return TERSE_EFRAME;
-    for (uint32_t i = 0; i < BOUNDS; i++) {
-        if (f->number != bounds[i].number)
-            continue;
-        if (f->type != WIRE_VARINT)
-            return TERSE_EFRAME;
-        *bound(said, i) = at_most(f->value, UINT32_MAX);
-    }
-    if (f->number != FRAME_REVISION)
+                                 uint32_t said[BOUNDS]) {
+    if (f->number > FRAME_REVISION)
         return TERSE_OK;
-    if (f->type != WIRE_VARINT)
+    if (f->number < FRAME_SLOTS || f->type != WIRE_VARINT)
         return TERSE_EFRAME;
-    peer->revision =
-        f->value > 0 ? at_most(f->value, schema_revision(peer->schema)) : 1;
+    if (f->number < FRAME_REVISION)
+        said[f->number - FRAME_SLOTS] = at_most(f->value, UINT32_MAX);
+    else
+        peer->revision =
+            f->value > 0 ? at_most(f->value, schema_revision(peer->schema)) : 1;
     return TERSE_OK;
 }
 
 /* What this end uses of what the other one said. */
-static struct terse_state_limits use(struct terse_peer *peer,
-                                     struct terse_state_limits said) {
-    for (uint32_t i = 0; i < BOUNDS; i++) {
-        bool book = bounds[i].offset ==
-                    offsetof(struct terse_state_limits, book_bytes);
-        uint32_t *value = bound(&said, i), own = *bound(&peer->own, i);
-        if (book && *value < BOOK_BYTES_MIN)
-            *value = 0;
-        else if (book && own < BOOK_BYTES_MIN)
-            *value = BOOK_BYTES_MIN; /* its first entry must be there */
-        else
-            *value = at_most(*value, own);
-    }
-    return said;
+static struct terse_state_limits use(const struct terse_peer *peer,
+                                     const uint32_t said[BOUNDS]) {
+    uint32_t own[BOUNDS], out[BOUNDS];
+    bounds_of(&peer->own, own);
+    for (uint32_t i = 0; i < BOUNDS; i++)
+        out[i] = at_most(said[i], own[i]);
+    /* The first entry of the book must be there if the other end has it. */
+    if (said[3] >= BOOK_BUDGET_MIN && out[3] < BOOK_BUDGET_MIN)
+        out[3] = BOOK_BUDGET_MIN;
+    return (struct terse_state_limits){out[0], out[1], out[2], out[3]};
 }
 
 /* A header, and the bounds beside it: the header alone goes on. */
 static enum terse_err hear_bounds(struct terse_peer *peer,
                                   struct terse_str frame,
                                   struct terse_buf *out) {
-    struct terse_state_limits said = {0};
+    uint32_t said[BOUNDS] = {0};
     struct wire in = wire_of(frame);
     struct wire_field f;
     if (!wire_next(&in, &f))
@@ -234,15 +222,15 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     size_t header = (size_t)(in.p - (const uint8_t *)frame.p);
     peer->begins = peer->begins || header < frame.n;
     while (in.p != in.end) {
-        if (!wire_next(&in, &f) || hear_bound(peer, &f, &said) != TERSE_OK)
+        if (!wire_next(&in, &f) || hear_bound(peer, &f, said) != TERSE_OK)
             return TERSE_EFRAME;
     }
     enum terse_err err = TERSE_OK;
     if (!peer->initiates && !peer->out)
         err = take_domain(peer, (struct terse_str){frame.p, header});
-    said = use(peer, said);
-    if (err == TERSE_OK && remembers(&said) && !peer->out)
-        err = make_state(peer, &peer->out, &said);
+    struct terse_state_limits limits = use(peer, said);
+    if (err == TERSE_OK && remembers(&limits) && !peer->out)
+        err = make_state(peer, &peer->out, &limits);
     return err == TERSE_OK ? terse_buf_append(out, frame.p, header) : err;
 }
 

@@ -11,10 +11,8 @@ enum {
     WORTH = 4, /* shorter strings are not worth a slot */
 };
 
-enum terse_err slots_init(struct slots *s, uint32_t n, uint32_t bytes_max) {
-    *s = (struct slots){.n = n < SLOTS_MAX ? n : SLOTS_MAX,
-                        .bytes_max = bytes_max};
-    return TERSE_OK;
+void slots_init(struct slots *s, uint32_t n, struct budget *budget) {
+    *s = (struct slots){.n = n < SLOTS_MAX ? n : SLOTS_MAX, .budget = budget};
 }
 
 /* Makes slot i (below n) one of those that are there. */
@@ -47,16 +45,15 @@ static uint16_t hash(struct terse_str s) {
     return (uint16_t)(h ^ h >> 16);
 }
 
-static void clear(struct slots *s, uint32_t i) {
-    s->bytes -= s->slot[i].n;
-    free(s->slot[i].p);
-    s->slot[i] = (struct slot){0};
+/* What slot i counts for. */
+static size_t cost(const struct slots *s, uint32_t i) {
+    return i < s->have && s->slot[i].p ? SLOT_COST + s->slot[i].n : 0;
 }
 
 enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
-    uint32_t had = i < s->have ? s->slot[i].n : 0;
-    if (i >= s->n || text.n > SLOT_BYTES_MAX || text.n > s->bytes_max ||
-        s->bytes - had > s->bytes_max - text.n)
+    size_t had = cost(s, i);
+    if (i >= s->n || text.n > SLOT_BYTES_MAX ||
+        !budget_has(s->budget, had, SLOT_COST + text.n))
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
         return TERSE_ENOMEM;
@@ -65,9 +62,9 @@ enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
         return TERSE_ENOMEM;
     if (text.n > 0)
         memcpy(p, text.p, text.n);
-    clear(s, i);
+    free(s->slot[i].p);
     s->slot[i] = (struct slot){p, (uint16_t)text.n, hash(text), 0};
-    s->bytes += (uint32_t)text.n;
+    s->budget->now += (uint32_t)(SLOT_COST + text.n - had);
     return TERSE_OK;
 }
 
@@ -91,22 +88,20 @@ bool slots_get(const struct slots *s, uint32_t i, struct terse_str *out) {
     return true;
 }
 
-void slots_touch(struct slots *s, uint32_t i) {
-    s->slot[i].used = ++s->clock;
-}
+void slots_touch(struct slots *s, uint32_t i) { s->slot[i].used = ++s->clock; }
 
 int slots_victim(const struct slots *s, size_t n) {
     int best = -1;
     for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
-        if (s->bytes - slot->n + n > s->bytes_max)
+        if (!budget_has(s->budget, cost(s, i), SLOT_COST + n))
             continue;
         if (!slot->p)
             return (int)i;
         if (best < 0 || slot->used < s->slot[best].used)
             best = (int)i;
     }
-    if (s->have < s->n && s->bytes + n <= s->bytes_max)
+    if (s->have < s->n && budget_has(s->budget, 0, SLOT_COST + n))
         return (int)s->have;
     return best;
 }

@@ -8,9 +8,20 @@
 
 #include "terse.h"
 
+/* What all that one direction remembers may take: each thing counts for its
+ * bytes and something for itself, so that this is nearly its memory. */
+struct budget {
+    uint32_t max, now;
+};
+
+static inline bool budget_has(const struct budget *b, size_t had, size_t n) {
+    return b->now - had + n <= b->max;
+}
+
 enum {
     SLOTS_MAX = 192,       /* that a mark can define */
     SLOT_BYTES_MAX = 1023, /* of one slot */
+    SLOT_COST = 16,        /* bytes that one counts for besides its own */
 };
 
 struct slot {
@@ -22,15 +33,13 @@ struct slot {
 struct slots {
     struct slot *slot; /* the first `have` of n; the others are empty */
     uint32_t have;
-    uint32_t n;         /* slots in use at most */
-    uint32_t bytes_max; /* sum of their lengths at most */
-    uint32_t bytes;
+    uint32_t n;     /* slots in use at most */
     uint32_t clock; /* sender: counts uses */
+    struct budget *budget;
 };
 
-/* Makes n empty slots of bytes_max bytes together; n is cut at SLOTS_MAX. */
-TERSE_NODISCARD enum terse_err slots_init(struct slots *s, uint32_t n,
-                                          uint32_t bytes_max);
+/* Makes n empty slots; n is cut at SLOTS_MAX. budget: borrowed until fini. */
+void slots_init(struct slots *s, uint32_t n, struct budget *budget);
 void slots_fini(struct slots *s);
 
 /* Puts text into slot i. TERSE_EFRAME if there is no such slot or no room,

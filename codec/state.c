@@ -10,13 +10,14 @@
 enum {
     FRAME_STANZA_MAX = 3, /* message, presence, iq: what templates are for */
     FRAME_MESSAGE = 1,
-    WORTH = 12,         /* shorter frames gain nothing */
-    TEMPLATE_SHARE = 2, /* one template takes half of all bytes at most */
-    BULKY = 600,       /* bytes: takes no slots, and where deflate halves it
-                           no template either */
-    GROW = 4,           /* templates that are made at once */
-    DEFLATE_FROM = 200, /* bytes: smaller frames are not deflated */
-    DICTIONARIES = 4,   /* templates that are tried as one */
+    SHARES = 5,
+    TEMPLATE_SHARES = 4, /* of the budget are for templates */
+    WORTH = 12,          /* shorter frames gain nothing */
+    BULKY = 600,         /* bytes: takes no slots, and where deflate halves it
+                             no template either */
+    GROW = 4,            /* templates that are made at once */
+    DEFLATE_FROM = 200,  /* bytes: smaller frames are not deflated */
+    DICTIONARIES = 4,    /* templates that are tried as one */
 };
 
 enum terse_err state_new(struct state **out, const struct terse_schema *schema,
@@ -28,13 +29,13 @@ enum terse_err state_new(struct state **out, const struct terse_schema *schema,
     s->schema = schema;
     s->n_templates =
         limits->templates < TEMPLATES_MAX ? limits->templates : TEMPLATES_MAX;
-    s->template_bytes = limits->template_bytes;
-    s->book.bytes_max = limits->book_bytes;
+    s->budget.max = limits->bytes;
     s->journal_max =
-        limits->journal < JOURNAL_MAX ? limits->journal : JOURNAL_MAX;
-    enum terse_err err = slots_init(&s->slots, limits->slots,
-                                    limits->slot_bytes);
-    if (err == TERSE_OK && domain.n > 0 && book_has_room(&s->book, domain.n))
+        limits->journal < JOURNAL_WAIT ? limits->journal : JOURNAL_WAIT;
+    slots_init(&s->slots, limits->slots, &s->budget);
+    s->book.budget = &s->budget;
+    enum terse_err err = TERSE_OK;
+    if (domain.n > 0 && book_has_room(&s->book, domain.n))
         err = book_add(&s->book, domain, domain);
     if (err != TERSE_OK) {
         state_free(s);
@@ -107,16 +108,15 @@ static bool read_parts(struct terse_str frame, struct parts *out) {
                 return false;
         } else if (out->contents++ == 0) {
             out->content = f;
-            out->whole = (struct terse_str){(const char *)from,
-                                            (size_t)(in.p - from)};
+            out->whole =
+                (struct terse_str){(const char *)from, (size_t)(in.p - from)};
         }
     }
     return true;
 }
 
 static bool is_stanza(const struct parts *parts) {
-    return parts->contents == 1 &&
-           parts->content.number <= FRAME_STANZA_MAX &&
+    return parts->contents == 1 && parts->content.number <= FRAME_STANZA_MAX &&
            parts->content.type == WIRE_BYTES;
 }
 
@@ -174,12 +174,24 @@ static enum terse_err reach(struct state *s, uint64_t i) {
     return TERSE_OK;
 }
 
+/* What template i counts for. */
+static uint32_t cost(const struct state *s, uint64_t i) {
+    return i < s->have_templates && s->templates[i].p
+               ? TEMPLATE_COST + s->templates[i].n
+               : 0;
+}
+
 /* Whether template i can hold n bytes. */
 static bool has_room(const struct state *s, uint64_t i, size_t n) {
-    uint32_t had = i < s->have_templates ? s->templates[i].n : 0;
-    return i < s->n_templates && n <= s->template_bytes / TEMPLATE_SHARE &&
-           n <= UINT16_MAX &&
-           s->template_bytes_now - had + n <= s->template_bytes;
+    return i < s->n_templates && n <= UINT16_MAX &&
+           budget_has(&s->budget, cost(s, i), TEMPLATE_COST + n);
+}
+
+/* Sender: the same, less what is left to strings and to other templates. */
+static bool may_hold(const struct state *s, uint64_t i, size_t n) {
+    size_t share = s->budget.max / SHARES * TEMPLATE_SHARES;
+    return has_room(s, i, n) && n <= share / 2 &&
+           s->template_bytes - cost(s, i) + TEMPLATE_COST + n <= share;
 }
 
 /* Where a value stands in a template's bytes. */
@@ -238,10 +250,10 @@ static enum terse_err lengthen(struct state *s, const struct template *t,
                                struct terse_buf *out, struct terse_str *whole) {
     struct strings strings = strings_of(s);
     terse_buf_reset(out);
-    enum terse_err err = template_strings(
-        s->schema, stanza_type(s, t->number),
-        (struct terse_str){(const char *)t->p, t->kept}, true, unpack_string,
-        &strings, out);
+    enum terse_err err =
+        template_strings(s->schema, stanza_type(s, t->number),
+                         (struct terse_str){(const char *)t->p, t->kept}, true,
+                         unpack_string, &strings, out);
     *whole = str_of_buf(out);
     return err;
 }
@@ -266,7 +278,9 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
     if (work->len > 0)
         memcpy(p, terse_buf_data(work), work->len);
     struct template *t = &s->templates[i];
-    s->template_bytes_now -= t->n;
+    uint32_t more = (uint32_t)(TEMPLATE_COST + bare.n) - cost(s, i);
+    s->budget.now += more;
+    s->template_bytes += more;
     free(t->p);
     *t = (struct template){.p = p,
                            .kept = (uint16_t)work->len,
@@ -274,7 +288,6 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
                            .number = (uint16_t)number,
                            .shape = shape,
                            .used = ++s->clock};
-    s->template_bytes_now += t->n;
     if (entry) {
         struct wire_field addr = entry_addr(entry);
         t->given[TEMPLATE_ID] = find_span(bare, &entry->id);
@@ -299,8 +312,8 @@ static struct template_links links_of(const struct template *t,
         if (!t || t->given[i].n == 0)
             continue;
         old->type = (enum wire_type)t->given[i].type;
-        old->bytes = (struct terse_str){whole.p + t->given[i].at,
-                                        t->given[i].n};
+        old->bytes =
+            (struct terse_str){whole.p + t->given[i].at, t->given[i].n};
         struct wire in = wire_of(old->bytes);
         if (old->type == WIRE_VARINT && !wire_varint(&in, &old->value))
             old->value = 0;
@@ -340,7 +353,7 @@ static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
         struct terse_str whole;
         bool fits;
         if (!t->p || t->number != p->number || (t->shape == p->shape) != same ||
-            !has_room(s, i, p->bare.n))
+            !may_hold(s, i, p->bare.n))
             continue;
         err = lengthen(s, t, &work->e, &whole);
         if (err != TERSE_OK)
@@ -373,14 +386,14 @@ static int best_template(struct state *s, const struct plan *p,
 static int victim(const struct state *s, size_t n) {
     int best = -1;
     for (uint32_t i = 0; i < s->have_templates; i++) {
-        if (!has_room(s, i, n))
+        if (!may_hold(s, i, n))
             continue;
         if (!s->templates[i].p)
             return (int)i;
         if (best < 0 || s->templates[i].used < s->templates[best].used)
             best = (int)i;
     }
-    if (has_room(s, s->have_templates, n))
+    if (may_hold(s, s->have_templates, n))
         return (int)s->have_templates;
     return best;
 }
@@ -484,8 +497,7 @@ static unsigned dictionaries(const struct state *s, int out[DICTIONARIES]) {
         unsigned at = n;
         if (s->templates[i].n < DEFLATE_FROM)
             continue;
-        while (at > 0 &&
-               s->templates[out[at - 1]].used < s->templates[i].used)
+        while (at > 0 && s->templates[out[at - 1]].used < s->templates[i].used)
             at--;
         if (at == DICTIONARIES)
             continue;
@@ -566,19 +578,22 @@ static void plan_journal(struct state *s, struct plan *p) {
     }
     template_names(s->schema, p->type, p->content, &id, &addr);
     /* A receipt or a result is not answered; a message that people wrote is. */
-    p->enters = s->journal_max > 0 && journal_takes(&id) &&
-                (!p->has_entry ||
-                 (p->number == FRAME_MESSAGE &&
-                  template_guarded(s->schema, p->type, p->content)));
+    p->enters =
+        s->journal_max > 0 && journal_takes(&id) &&
+        (!p->has_entry || (p->number == FRAME_MESSAGE &&
+                           template_guarded(s->schema, p->type, p->content)));
 }
 
 /* Stanzas enter while not too many wait to be heard of; says so when that
  * changes. */
 static enum terse_err put_enter(struct state *s, struct plan *p,
                                 struct terse_buf *out) {
-    uint32_t waiting = s->journal.end - s->journal.heard;
-    bool on = s->journal.on ? waiting < s->journal_max
-                            : waiting <= s->journal_max / 2;
+    struct wire_field id;
+    struct terse_str addr;
+    template_names(s->schema, p->type, p->content, &id, &addr);
+    bool on = journal_has_room(&s->journal, &id, addr,
+                               s->journal.on ? s->journal_max
+                                             : s->journal_max / 2 + 1);
     if (!p->enters || on == s->journal.on) {
         p->enters = p->enters && on;
         return TERSE_OK;
@@ -609,8 +624,7 @@ static enum terse_err put_about(const struct state *s, const struct plan *p,
                                 struct terse_buf *out) {
     if (!p->has_entry)
         return TERSE_OK;
-    int64_t offset =
-        (int64_t)p->entry.index - (int64_t)s->other->journal.heard;
+    int64_t offset = (int64_t)p->entry.index - (int64_t)s->other->journal.heard;
     return state_put_number(out, FRAME_ABOUT,
                             wire_zigzag(offset) << 1 | p->enters);
 }
@@ -728,8 +742,8 @@ static enum terse_err hear(struct state *s, const struct parts *parts,
         s->journal.on = parts->value[FRAME_ENTER];
     }
     if (parts->has[FRAME_ABOUT] &&
-        (!j || !journal_get(
-                   j, wire_unzigzag(parts->value[FRAME_ABOUT] >> 1), entry)))
+        (!j ||
+         !journal_get(j, wire_unzigzag(parts->value[FRAME_ABOUT] >> 1), entry)))
         return TERSE_EFRAME;
     return TERSE_OK;
 }
@@ -754,14 +768,13 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
     const struct sc_type *type = stanza_type(s, *number);
     struct strings strings = strings_of(s);
     struct terse_buf *from = &work->b, *to = &work->a;
-    enum terse_err err =
-        t ? lengthen(s, t, &work->e, &whole) : TERSE_OK;
+    enum terse_err err = t ? lengthen(s, t, &work->e, &whole) : TERSE_OK;
     if (err != TERSE_OK)
         return err;
     struct template_links links = links_of(t, whole, entry);
     terse_buf_reset(from);
     err = template_strings(s->schema, type, parts->content.bytes, true,
-                         unpack_string, &strings, from);
+                           unpack_string, &strings, from);
     if (err == TERSE_OK && parts->has[FRAME_ENTRY])
         err = strings_enter(&strings, parts->entry);
     if (err == TERSE_OK && entry) {
@@ -773,8 +786,8 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
     terse_buf_reset(to);
     if (err != TERSE_OK)
         return err;
-    return t ? template_merge(s->schema, type, whole,
-                              str_of_buf(from), &links, to)
+    return t ? template_merge(s->schema, type, whole, str_of_buf(from), &links,
+                              to)
              : terse_buf_append(to, terse_buf_data(from), from->len);
 }
 
@@ -792,11 +805,10 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
         uint32_t shape;
         err = template_strip(s->schema, type, stanza, &work->b, &shape);
         if (err == TERSE_OK)
-            err = set_template(s,
-                               parts->value[parts->has[FRAME_LIKE] ? FRAME_LIKE
-                                                                   : FRAME_KEEP],
-                               number, str_of_buf(&work->b), shape, entry,
-                               &work->e);
+            err = set_template(
+                s,
+                parts->value[parts->has[FRAME_LIKE] ? FRAME_LIKE : FRAME_KEEP],
+                number, str_of_buf(&work->b), shape, entry, &work->e);
     }
     if (entry)
         journal_hear(&s->other->journal, entry->index + 1);
@@ -804,7 +816,7 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
     if (err != TERSE_OK || !s->journal.on || !journal_takes(&id) ||
         (entry && !(parts->value[FRAME_ABOUT] & 1)))
         return err;
-    if (s->journal.end - s->journal.heard >= s->journal_max)
+    if (!journal_has_room(&s->journal, &id, addr, s->journal_max))
         return TERSE_EFRAME;
     return journal_add(&s->journal, &id, addr);
 }
@@ -823,7 +835,8 @@ static enum terse_err unpack_frame(struct state *s, const struct parts *parts,
     enum terse_err err = hear(s, parts, &entry);
     if (err != TERSE_OK)
         return err;
-    if (!is_stanza(parts) && !(parts->has[FRAME_LIKE] && parts->contents == 0)) {
+    if (!is_stanza(parts) &&
+        !(parts->has[FRAME_LIKE] && parts->contents == 0)) {
         if (marked || (parts->contents != 1 && has_state(parts)))
             return TERSE_EFRAME;
         return parts->contents == 1
@@ -863,8 +876,7 @@ enum terse_err state_unpack(struct state *s, struct terse_str frame,
     if (err != TERSE_OK)
         return err;
     frame = str_of_buf(&work->c);
-    if (frame.n == 0 || !read_parts(frame, &parts) ||
-        parts.has[FRAME_DEFLATED])
+    if (frame.n == 0 || !read_parts(frame, &parts) || parts.has[FRAME_DEFLATED])
         return TERSE_EFRAME;
     return unpack_frame(s, &parts, frame, work, out);
 }

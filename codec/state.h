@@ -25,7 +25,7 @@ enum {
 
 enum {
     TEMPLATES_MAX = 128,
-    BOOK_BYTES_MIN = 512, /* less is no book */
+    TEMPLATE_COST = 32, /* bytes that one counts for besides its own */
 };
 
 /* Where a value stands in a template; n is 0 if it does not. */
@@ -35,9 +35,10 @@ struct span {
 };
 
 /* A stanza that was stripped. It is kept with references to the books in its
- * strings, which is this end's own affair: its bounds are those of the whole. */
+ * strings, which is this end's own affair: its bounds are those of the whole.
+ */
 struct template {
-    uint8_t *p; /* owned: the field of Frame; NULL: empty */
+    uint8_t *p;       /* owned: the field of Frame; NULL: empty */
     uint16_t kept, n; /* bytes of p, and of what it stands for */
     uint16_t number;  /* of the field */
     uint32_t shape;   /* of template_strip */
@@ -48,6 +49,7 @@ struct template {
 struct state {
     const struct terse_schema *schema;
     struct state *other; /* the other direction, or NULL */
+    struct budget budget;
     struct slots slots;
     struct book book;
     struct stems stems;
@@ -56,16 +58,14 @@ struct state {
     struct template *templates; /* the first `have_templates`; others: empty */
     uint32_t have_templates;
     uint32_t n_templates;
-    uint32_t template_bytes; /* of all together, at most */
-    uint32_t template_bytes_now;
+    uint32_t template_bytes; /* of all together, as they count */
     uint32_t clock;
 };
 
 /* domain: of the stream, which is the first entry of the book; may be empty. */
-TERSE_NODISCARD enum terse_err state_new(struct state **out,
-                                         const struct terse_schema *schema,
-                                         const struct terse_state_limits *limits,
-                                         struct terse_str domain);
+TERSE_NODISCARD enum terse_err
+state_new(struct state **out, const struct terse_schema *schema,
+          const struct terse_state_limits *limits, struct terse_str domain);
 /* NULL is fine. */
 void state_free(struct state *state);
 

@@ -13,9 +13,9 @@ enum {
     REF_B = 0x1b,
     DEFINE_A = 0x1c,
     DEFINE_B = 0x1d,
-    DIRECT = 19,     /* slots that one character names */
-    PER_MARK = 96,   /* slots that one mark and a character name */
-    WORTH_SLOT = 8,  /* bytes: shorter strings are not worth remembering */
+    DIRECT = 19,    /* slots that one character names */
+    PER_MARK = 96,  /* slots that one mark and a character name */
+    WORTH_SLOT = 8, /* bytes: shorter strings are not worth remembering */
     WORTH_ENTRY = 6,
     STEM_LEAST = 4,
 };
@@ -165,8 +165,8 @@ static enum terse_err put_new_entry(const struct strings *s,
 
 /* Writes text and keeps it in the slot that is worth least. */
 static enum terse_err put_new_slot(const struct strings *s,
-                                   struct terse_str text,
-                                   struct terse_buf *out, bool *done) {
+                                   struct terse_str text, struct terse_buf *out,
+                                   bool *done) {
     int victim = slots_victim(s->slots, text.n);
     uint32_t i = (uint32_t)victim;
     char c[2] = {(char)(i < PER_MARK ? DEFINE_A : DEFINE_B),

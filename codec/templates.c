@@ -514,17 +514,16 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
         field->bytes.n == 0 || field->bytes.n > BASE64_MAX)
         return false;
     struct wire_field as = {.number = plain->t->number, .type = WIRE_BYTES};
-    as.bytes = (struct terse_str){
-        text, value_chars_size(FORM_BASE64, field->bytes.n)};
+    as.bytes =
+        (struct terse_str){text, value_chars_size(FORM_BASE64, field->bytes.n)};
     value_from_bytes(FORM_BASE64, field->bytes, text);
     struct walk *w = &s->walk;
     size_t start = begin(w, &as), len = w->out->len;
     if (go_on(w))
         w->err = s->cb(s->arg, as.bytes, string_kind(plain), w->out);
-    bool marked = go_on(w) &&
-                  strings_marked((struct terse_str){
-                      (const char *)terse_buf_data(w->out) + len,
-                      w->out->len - len});
+    bool marked = go_on(w) && strings_marked((struct terse_str){
+                                  (const char *)terse_buf_data(w->out) + len,
+                                  w->out->len - len});
     if (!marked && go_on(w)) {
         w->out->len = start - 1 - tag_size(&as);
         return false;

@@ -54,12 +54,10 @@ TERSE_NODISCARD enum terse_err template_diff(const struct terse_schema *schema,
 
 /* Appends to out what `patch` makes of `from`. TERSE_EFRAME if it is no patch,
  * or over the bounds above. */
-TERSE_NODISCARD enum terse_err template_merge(const struct terse_schema *schema,
-                                              const struct sc_type *type,
-                                              struct terse_str from,
-                                              struct terse_str patch,
-                                              const struct template_links *given,
-                                              struct terse_buf *out);
+TERSE_NODISCARD enum terse_err
+template_merge(const struct terse_schema *schema, const struct sc_type *type,
+               struct terse_str from, struct terse_str patch,
+               const struct template_links *given, struct terse_buf *out);
 
 /* Whether `message` holds private values that must not be deflated together
  * with anything else, since the size would tell of both (TABLE_BULK may). */
@@ -94,10 +92,10 @@ template_strings(const struct terse_schema *schema, const struct sc_type *type,
 
 /* Appends a stanza, or a patch, with its attributes id, from and to empty where
  * they are the new values of `given`; fill: the reverse. */
-TERSE_NODISCARD enum terse_err template_blank(
-    const struct terse_schema *schema, const struct sc_type *type,
-    struct terse_str message, const struct template_links *given, bool fill,
-    struct terse_buf *out);
+TERSE_NODISCARD enum terse_err
+template_blank(const struct terse_schema *schema, const struct sc_type *type,
+               struct terse_str message, const struct template_links *given,
+               bool fill, struct terse_buf *out);
 
 /* Whether none of them is empty already. */
 bool template_can_blank(const struct terse_schema *schema,

@@ -227,21 +227,20 @@ struct terse_peer;
 
 /* All zero: remembers nothing. */
 struct terse_state_limits {
-    uint32_t slots;          /* strings, up to 192 */
-    uint32_t slot_bytes;     /* of all of them together */
-    uint32_t templates;      /* stanzas, up to 128 */
-    uint32_t template_bytes; /* of all of them together */
-    uint32_t book_bytes;     /* strings that stay; under 512: none */
-    uint32_t journal;        /* ids that wait for an answer, up to 46 */
+    uint32_t slots;     /* strings, up to 192 */
+    uint32_t templates; /* stanzas, up to 128 */
+    uint32_t journal;   /* ids that wait for an answer, up to 46 */
+    uint32_t bytes;     /* of all but the journal */
 };
 
-/* 64 slots of 2,000 bytes, 64 templates of 12,000 bytes, a book of 4,000 bytes
- * and 32 ids, each way. */
+/* 48 slots, 64 templates, 32 ids, 20,000 bytes: an end holds 32 KB at most,
+ * whatever the other one does. */
 extern const struct terse_state_limits terse_state_limits_default;
 
-/* own: bounds of both directions at this end. begins: this end sends the first
- * header (a client); the other kind says its bounds only if it heard some, so
- * that a client that knows nothing of state sees nothing of it. */
+/* own: bounds at this end: of what the server sends; of what the client sends
+ * half of that, but for the ids. begins: this end sends the first header (a
+ * client); the other kind says its bounds only if it heard some, so that a
+ * client that knows nothing of state sees nothing of it. */
 TERSE_NODISCARD enum terse_err
 terse_peer_new(struct terse_peer **out, const struct terse_schema *schema,
                const struct terse_state_limits *own, bool begins);
