@@ -372,13 +372,15 @@ static const struct cli_option options[] = {
      "stand alone, frames with state, zlib and xz, and what share of the XML "
      "they are."},
     {"bounds", "N,N,N,N",
-     "How many slots and their bytes, how many templates and their bytes both "
-     "ends remember in each direction; 0,0,0,0 is nothing."},
+     "How many slots, templates and waiting ids both ends remember of what the "
+     "server sends, and how many bytes; of what the client sends they remember "
+     "less (docs/wire.md). 0,0,0,0 is nothing."},
     {"wire", "DIR",
-     "Write each connection to DIR, which must exist: FILE.jsonl.1.c2s.wire is "
-     "what went from the client over the first one, with state, each frame "
-     "after its length as a varint, and FILE.jsonl.1.c2s.frames the same "
-     "frames without; s2c is the other direction."},
+     "Write each connection to DIR, which must exist: FILE.jsonl.1.wire is "
+     "what "
+     "went over the first one, with state, and FILE.jsonl.1.frames the same "
+     "frames without. Each frame is behind a byte c or s, who sent it, and its "
+     "length as a varint."},
     {NULL, NULL, NULL},
 };
 

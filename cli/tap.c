@@ -16,24 +16,24 @@ void tap_init(struct tap *tap, const char *dir, const char *name) {
     *tap = (struct tap){.dir = dir, .name = slash ? slash + 1 : name};
 }
 
-static FILE *open_file(const struct tap *tap, int dir, const char *what) {
-    static const char *const dirs[] = {"c2s", "s2c"};
+static FILE *open_file(const struct tap *tap, const char *what) {
     char path[4096];
-    snprintf(path, sizeof(path), "%s/%s.%u.%s.%s", tap->dir, tap->name,
-             tap->conn, dirs[dir], what);
+    snprintf(path, sizeof(path), "%s/%s.%u.%s", tap->dir, tap->name, tap->conn,
+             what);
     return fopen(path, "wb");
 }
 
 static bool open_all(struct tap *tap) {
     tap->conn++;
     tap->open = true;
-    for (int d = 0; d < 2; d++) {
-        tap->wire[d] = open_file(tap, d, "wire");
-        tap->frames[d] = open_file(tap, d, "frames");
-        if (!tap->wire[d] || !tap->frames[d])
-            return false;
-    }
-    return true;
+    tap->wire = open_file(tap, "wire");
+    tap->frames = open_file(tap, "frames");
+    return tap->wire && tap->frames;
+}
+
+static bool write_one(FILE *out, int dir, struct terse_str frame) {
+    return fputc(dir == 0 ? 'c' : 's', out) != EOF &&
+           tap_frame(out, frame.p, frame.n);
 }
 
 bool tap_write(struct tap *tap, int dir, struct terse_str frame,
@@ -42,17 +42,14 @@ bool tap_write(struct tap *tap, int dir, struct terse_str frame,
         return true;
     if (!tap->open && !open_all(tap))
         return false;
-    return tap_frame(tap->wire[dir], wire.p, wire.n) &&
-           tap_frame(tap->frames[dir], frame.p, frame.n);
+    return write_one(tap->wire, dir, wire) &&
+           write_one(tap->frames, dir, frame);
 }
 
 bool tap_end(struct tap *tap) {
-    bool ok = true;
-    for (int d = 0; d < 2; d++) {
-        ok = (!tap->wire[d] || fclose(tap->wire[d]) == 0) && ok;
-        ok = (!tap->frames[d] || fclose(tap->frames[d]) == 0) && ok;
-        tap->wire[d] = tap->frames[d] = NULL;
-    }
+    bool ok = (!tap->wire || fclose(tap->wire) == 0);
+    ok = (!tap->frames || fclose(tap->frames) == 0) && ok;
+    tap->wire = tap->frames = NULL;
     tap->open = false;
     return ok;
 }

@@ -1,6 +1,7 @@
 /*
- * tap.h: writes what passes on a connection to files, frame by frame, each
- * after its length as a varint.
+ * tap.h: writes what passes on a connection to two files, both directions in
+ * their order: each frame behind a byte 'c' or 's', who sent it, and its length
+ * as a varint.
  */
 #ifndef CLI_TAP_H
 #define CLI_TAP_H
@@ -15,7 +16,7 @@ struct tap {
     const char *name;          /* of the recording */
     unsigned conn;             /* connections so far */
     bool open;                 /* the last of them goes on */
-    FILE *wire[2], *frames[2]; /* by direction */
+    FILE *wire, *frames;
 };
 
 /* Writes one frame; false if it cannot. */

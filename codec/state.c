@@ -309,7 +309,9 @@ static struct template_links links_of(const struct template *t,
     for (unsigned i = 0; i < TEMPLATE_GIVEN; i++) {
         struct wire_field *old = &links.of[i].old;
         *old = (struct wire_field){.type = WIRE_VARINT}; /* like nothing */
-        if (!t || t->given[i].n == 0)
+        const struct wire_field *new = &links.of[i].new;
+        if (!t || t->given[i].n == 0 ||
+            (new->type == WIRE_BYTES &&new->bytes.n == 0))
             continue;
         old->type = (enum wire_type)t->given[i].type;
         old->bytes =

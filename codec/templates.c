@@ -474,32 +474,40 @@ static const struct sc_field *twin(const struct sc_type *type,
     return f->twin > 0 ? &type->fields[f->twin - 1] : NULL;
 }
 
+/* The bytes of text if it is BASE64 that may have been sent as characters; 0 if
+ * it is not. */
+static size_t base64_of(struct terse_str text, uint8_t out[BASE64_MAX]) {
+    size_t n = value_bytes_size(FORM_BASE64, text);
+    return n > 0 && n <= BASE64_MAX && value_to_bytes(FORM_BASE64, text, out)
+               ? n
+               : 0;
+}
+
 static void put_string(struct copy *s, const struct sc_type *type,
                        const struct sc_field *f,
                        const struct wire_field *field) {
     struct walk *w = &s->walk;
-    size_t start = begin(w, field), bytes;
-    const struct sc_field *base64 = twin(type, f);
-    if (go_on(w))
-        w->err = s->cb(s->arg, field->bytes, string_kind(f), w->out);
-    if (!s->receives || !base64 || !strings_marked(field->bytes) || !go_on(w)) {
-        end(w, start);
-        return;
-    }
-    /* What was kept as characters is BASE64 again. */
-    struct terse_str text = {(const char *)terse_buf_data(w->out) + start,
-                             w->out->len - start};
     uint8_t value[BASE64_MAX];
-    bytes = value_bytes_size(FORM_BASE64, text);
-    if (bytes == 0 || bytes > sizeof(value) ||
-        !value_to_bytes(FORM_BASE64, text, value)) {
+    const struct sc_field *base64 = twin(type, f);
+    size_t start = begin(w, field), n = 0;
+    /* What the receiver would take for BASE64 goes as it is. */
+    if (base64 && !s->receives && base64_of(field->bytes, value) > 0)
+        put(w, field->bytes.p, field->bytes.n);
+    else if (go_on(w))
+        w->err = s->cb(s->arg, field->bytes, string_kind(f), w->out);
+    if (base64 && s->receives && go_on(w) && strings_marked(field->bytes))
+        n = base64_of(
+            (struct terse_str){(const char *)terse_buf_data(w->out) + start,
+                               w->out->len - start},
+            value);
+    if (n == 0) {
         end(w, start);
         return;
     }
     struct wire_field was = {.number = base64->t->number, .type = WIRE_BYTES};
     w->out->len = start - 1 - tag_size(field);
     start = begin(w, &was);
-    put(w, value, bytes);
+    put(w, value, n);
     end(w, start);
 }
 
