@@ -156,8 +156,9 @@ static void peers_free(struct bench *b) {
 
 /* Two ends that have told each other their bounds, beside empty headers. */
 static void peers_new(struct bench *b) {
-    static const char open[] = {13 << 3 | 2, 0}; /* Frame.open */
-    struct terse_str header = {open, sizeof(open)};
+    /* Frame.open with `to`, as in the recordings */
+    static const char open[] = "\x6a\x10\x0a\x0eim.example.net";
+    struct terse_str header = {open, sizeof(open) - 1};
     for (int end = 0; end < 2; end++) {
         allocs_own((unsigned)end + 1);
         must(terse_peer_new(&b->ends[end], b->schema,
@@ -402,8 +403,8 @@ static void init(struct bench *b) {
     terse_buf_init(&b->frame, b->limits.frame_bytes);
     terse_buf_init(&b->wire, b->limits.frame_bytes);
     terse_buf_init(&b->xml, b->limits.stanza_bytes);
-    struct terse_buf *all[] = {&b->work.a, &b->work.b, &b->work.c,
-                               &b->frame,  &b->wire,   &b->xml};
+    struct terse_buf *all[] = {&b->work.a, &b->work.b, &b->work.c, &b->work.d,
+                               &b->work.e, &b->frame,  &b->wire,   &b->xml};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         must(terse_buf_append(all[i], "", 1), "out of memory");
 }

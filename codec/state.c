@@ -17,7 +17,8 @@ enum {
                              no template either */
     GROW = 4,            /* templates that are made at once */
     DEFLATE_FROM = 200,  /* bytes: smaller frames are not deflated */
-    DICTIONARIES = 4,    /* templates that are tried as one */
+    DICTIONARIES = 4, /* templates that are tried as one */
+    STALE = 200,      /* stanzas: a template unused for so long goes first */
 };
 
 enum terse_err state_new(struct state **out, const struct terse_schema *schema,
@@ -215,68 +216,95 @@ static struct wire_field entry_addr(const struct entry *entry) {
     return (struct wire_field){.type = WIRE_BYTES, .bytes = entry->addr};
 }
 
-struct packing {
-    struct strings strings;
-    bool bulk;
-};
+/* A template as it is kept: pieces, each
+ *
+ *   n, n bytes, book, entry
+ *
+ * with n and entry as two bytes each, and book one of these. */
+enum { BOOK_NONE, BOOK_THIS, BOOK_THAT, PIECE_HEAD = 2, PIECE_TAIL = 3 };
 
-static enum terse_err pack_known(void *arg, struct terse_str s,
-                                 enum template_string kind,
-                                 struct terse_buf *out) {
-    (void)kind;
-    return strings_pack(arg, s, STRINGS_ONCE, out);
+static enum terse_err put_piece(struct terse_buf *out, struct terse_str bytes,
+                                uint8_t book, uint32_t entry) {
+    uint8_t head[PIECE_HEAD] = {(uint8_t)bytes.n, (uint8_t)(bytes.n >> 8)};
+    uint8_t tail[PIECE_TAIL] = {book, (uint8_t)entry, (uint8_t)(entry >> 8)};
+    enum terse_err err = terse_buf_append(out, head, sizeof(head));
+    if (err == TERSE_OK)
+        err = terse_buf_append(out, bytes.p, bytes.n);
+    return err == TERSE_OK ? terse_buf_append(out, tail, sizeof(tail)) : err;
 }
 
-static enum terse_err unpack_string(void *arg, struct terse_str s,
-                                    enum template_string kind,
-                                    struct terse_buf *out) {
-    (void)kind;
-    return strings_unpack(arg, s, out);
-}
-
-/* A template as it is kept: with what the books know left to them. */
-static enum terse_err shorten(struct state *s, const struct sc_type *type,
-                              struct terse_str bare, struct terse_buf *out) {
-    struct slots none = {0};
-    struct strings strings = strings_of(s);
-    strings.slots = &none;
+static enum terse_err shorten(const struct state *s, struct terse_str bare,
+                              const struct template_outline *outline,
+                              struct terse_buf *out) {
+    const struct book *other = s->other ? &s->other->book : NULL;
+    enum terse_err err = TERSE_OK;
+    size_t at = 0;
     terse_buf_reset(out);
-    return template_strings(s->schema, type, bare, false, pack_known, &strings,
-                            out);
+    for (unsigned i = 0; i < outline->n_spans && err == TERSE_OK; i++) {
+        const struct template_span *span = &outline->spans[i];
+        struct terse_str text = {bare.p + span->at, span->n};
+        uint8_t book = BOOK_THIS;
+        int entry = book_find(&s->book, other, text);
+        if (entry < 0) {
+            book = BOOK_THAT;
+            entry = book_find(other, &s->book, text);
+        }
+        if (entry < 0)
+            continue;
+        err = put_piece(out, (struct terse_str){bare.p + at, span->at - at},
+                        book, (uint32_t)entry);
+        at = (size_t)span->at + span->n;
+    }
+    if (err != TERSE_OK)
+        return err;
+    return put_piece(out, (struct terse_str){bare.p + at, bare.n - at},
+                     BOOK_NONE, 0);
 }
 
 /* The whole of template t in out; *whole is borrowed from there. */
-static enum terse_err lengthen(struct state *s, const struct template *t,
+static enum terse_err lengthen(const struct state *s, const struct template *t,
                                struct terse_buf *out, struct terse_str *whole) {
-    struct strings strings = strings_of(s);
+    const struct book *other = s->other ? &s->other->book : NULL;
+    char text[BOOK_TEXT_MAX];
+    enum terse_err err = TERSE_OK;
     terse_buf_reset(out);
-    enum terse_err err =
-        template_strings(s->schema, stanza_type(s, t->number),
-                         (struct terse_str){(const char *)t->p, t->kept}, true,
-                         unpack_string, &strings, out);
+    for (size_t at = 0; at < t->kept && err == TERSE_OK;) {
+        size_t n = t->p[at] | (size_t)t->p[at + 1] << 8;
+        const uint8_t *tail = t->p + at + PIECE_HEAD + n;
+        uint32_t entry = tail[1] | (uint32_t)tail[2] << 8;
+        err = terse_buf_append(out, t->p + at + PIECE_HEAD, n);
+        at += PIECE_HEAD + n + PIECE_TAIL;
+        if (tail[0] == BOOK_NONE || err != TERSE_OK)
+            continue;
+        bool own = tail[0] == BOOK_THIS;
+        int found = book_expand(own ? &s->book : other, own ? other : &s->book,
+                                entry, text);
+        err = found < 0 ? TERSE_EFRAME
+                        : terse_buf_append(out, text, (size_t)found);
+    }
     *whole = str_of_buf(out);
     return err;
 }
 
-/* Template i becomes `bare`, a stanza that was stripped, of this shape. entry:
+/* Template i becomes `bare`, a stanza that was stripped. entry:
  * what it was about, or NULL. TERSE_EFRAME if it has no room; the template is
  * as it was then. */
 static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
-                                   struct terse_str bare, uint32_t shape,
+                                   struct terse_str bare,
+                                   const struct template_outline *outline,
                                    const struct entry *entry,
                                    struct terse_buf *work) {
     if (!has_room(s, i, bare.n))
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
         return TERSE_ENOMEM;
-    enum terse_err err = shorten(s, stanza_type(s, number), bare, work);
+    enum terse_err err = shorten(s, bare, outline, work);
     if (err != TERSE_OK)
         return err;
-    uint8_t *p = malloc(work->len + 1);
+    uint8_t *p = malloc(work->len);
     if (!p)
         return TERSE_ENOMEM;
-    if (work->len > 0)
-        memcpy(p, terse_buf_data(work), work->len);
+    memcpy(p, terse_buf_data(work), work->len);
     struct template *t = &s->templates[i];
     uint32_t more = (uint32_t)(TEMPLATE_COST + bare.n) - cost(s, i);
     s->budget.now += more;
@@ -286,7 +314,7 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
                            .kept = (uint16_t)work->len,
                            .n = (uint16_t)bare.n,
                            .number = (uint16_t)number,
-                           .shape = shape,
+                           .shape = outline->shape,
                            .used = ++s->clock};
     if (entry) {
         struct wire_field addr = entry_addr(entry);
@@ -330,7 +358,8 @@ static struct template_links links_of(const struct template *t,
 struct plan {
     const struct sc_type *type;
     struct terse_str content, bare; /* bare: stripped, in work->c */
-    uint32_t number, shape;
+    uint32_t number;
+    struct template_outline outline; /* of bare */
     bool bulk;
     uint32_t heard; /* entries of the other journal, to be told of */
     bool has_entry;
@@ -354,7 +383,8 @@ static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
         const struct template *t = &s->templates[i];
         struct terse_str whole;
         bool fits;
-        if (!t->p || t->number != p->number || (t->shape == p->shape) != same ||
+        if (!t->p || t->number != p->number ||
+            (t->shape == p->outline.shape) != same ||
             !may_hold(s, i, p->bare.n))
             continue;
         err = lengthen(s, t, &work->e, &whole);
@@ -386,19 +416,24 @@ static int best_template(struct state *s, const struct plan *p,
 
 /* The template to give up for a new one of about n bytes, or -1. */
 static int victim(const struct state *s, size_t n) {
-    int best = -1;
-    for (uint32_t i = 0; i < s->have_templates; i++) {
+    int best = -1, empty = -1;
+    for (uint32_t i = 0; i <= s->have_templates; i++) {
+        bool used = i < s->have_templates && s->templates[i].p;
         if (!may_hold(s, i, n))
             continue;
-        if (!s->templates[i].p)
-            return (int)i;
-        if (best < 0 || s->templates[i].used < s->templates[best].used)
+        if (!used)
+            empty = empty < 0 ? (int)i : empty;
+        else if (best < 0 || s->templates[i].used < s->templates[best].used)
             best = (int)i;
     }
-    if (may_hold(s, s->have_templates, n))
-        return (int)s->have_templates;
-    return best;
+    bool stale = best >= 0 && s->clock - s->templates[best].used > STALE;
+    return empty < 0 || stale ? best : empty;
 }
+
+struct packing {
+    struct strings strings;
+    bool bulk;
+};
 
 static enum terse_err pack_string(void *arg, struct terse_str s,
                                   enum template_string kind,
@@ -639,7 +674,7 @@ static enum terse_err commit(struct state *s, const struct plan *p,
     enum terse_err err = TERSE_OK;
     if (p->template >= 0)
         err = set_template(s, (uint64_t)p->template, p->number, p->bare,
-                           p->shape, plan_entry(p), &work->e);
+                           &p->outline, plan_entry(p), &work->e);
     if (p->has_entry) /* which may be gone then */
         journal_hear(&s->other->journal, p->entry.index + 1);
     if (err != TERSE_OK || !p->enters)
@@ -715,7 +750,7 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
                      .bulk = frame.n >= BULKY,
                      .template = -1};
     terse_buf_reset(&work->c);
-    err = template_strip(s->schema, p.type, p.content, &work->c, &p.shape);
+    err = template_strip(s->schema, p.type, p.content, &work->c, &p.outline);
     if (err == TERSE_OK)
         p.bare = (struct terse_str){
             work->c.len > 0 ? (const char *)terse_buf_data(&work->c) : "",
@@ -727,6 +762,13 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
 
 /* ---- receiver ------------------------------------------------------------
  */
+
+static enum terse_err unpack_string(void *arg, struct terse_str s,
+                                    enum template_string kind,
+                                    struct terse_buf *out) {
+    (void)kind;
+    return strings_unpack(arg, s, out);
+}
 
 /* What came beside the content, but for templates. */
 static enum terse_err hear(struct state *s, const struct parts *parts,
@@ -804,13 +846,13 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
     enum terse_err err = TERSE_OK;
     if (parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP]) {
         terse_buf_reset(&work->b);
-        uint32_t shape;
-        err = template_strip(s->schema, type, stanza, &work->b, &shape);
+        struct template_outline outline;
+        err = template_strip(s->schema, type, stanza, &work->b, &outline);
         if (err == TERSE_OK)
             err = set_template(
                 s,
                 parts->value[parts->has[FRAME_LIKE] ? FRAME_LIKE : FRAME_KEEP],
-                number, str_of_buf(&work->b), shape, entry, &work->e);
+                number, str_of_buf(&work->b), &outline, entry, &work->e);
     }
     if (entry)
         journal_hear(&s->other->journal, entry->index + 1);

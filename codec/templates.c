@@ -40,8 +40,16 @@ static bool go_on(const struct walk *w) {
  * ------------------------------------------------------------------ */
 
 static void put(struct walk *w, const void *p, size_t n) {
-    if (go_on(w))
-        w->err = terse_buf_append(w->out, p, n);
+    struct terse_buf *out = w->out;
+    if (!go_on(w))
+        return;
+    if (out->off + out->len + n > out->cap || out->len + n > out->max) {
+        w->err = terse_buf_append(out, p, n);
+        return;
+    }
+    if (n > 0)
+        memcpy(out->data + out->off + out->len, p, n);
+    out->len += n;
 }
 
 static void put_varint(struct walk *w, uint64_t v) {
@@ -76,20 +84,22 @@ static size_t begin(struct walk *w, const struct wire_field *f) {
     return w->out->len;
 }
 
-static void end(struct walk *w, size_t start) {
+/* Returns how many bytes more its length took. */
+static size_t end(struct walk *w, size_t start) {
     if (!go_on(w))
-        return;
+        return 0;
     size_t n = w->out->len - start, more = 0;
     for (size_t v = n; v >= 0x80; v >>= 7)
         more++;
     put(w, "\0\0\0\0\0\0\0\0\0", more);
     if (!go_on(w))
-        return;
+        return 0;
     uint8_t *p = w->out->data + w->out->off + start;
     memmove(p + more, p, n);
     for (p--; n >= 0x80; n >>= 7)
         *p++ = (uint8_t)(n | 0x80);
     *p = (uint8_t)n;
+    return more;
 }
 
 /* ---- reading
@@ -447,8 +457,9 @@ struct copy {
     struct walk walk;
     template_string_cb cb;
     void *arg;
-    bool receives;  /* strings come from the wire */
-    uint32_t shape; /* hash of the fields that are not private */
+    size_t start;                     /* of what is written */
+    bool receives;                    /* strings come from the wire */
+    struct template_outline *outline; /* or NULL */
 };
 
 /* By the name of its attribute or child: ids, times and the like come once. */
@@ -540,6 +551,28 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
     return true;
 }
 
+static void note_shape(struct copy *s, uint32_t number) {
+    if (s->outline && number > 0)
+        s->outline->shape = (s->outline->shape ^ number) * UINT32_C(16777619);
+}
+
+/* The string that was written last. */
+static void note_span(struct copy *s, const struct wire_field *field) {
+    struct template_outline *to = s->outline;
+    size_t n = field->bytes.n, len = s->walk.out->len - s->start;
+    if (to && field->type == WIRE_BYTES && n >= SPAN_LEAST &&
+        len <= UINT16_MAX && to->n_spans < SPANS_MAX)
+        to->spans[to->n_spans++] =
+            (struct template_span){(uint16_t)(len - n), (uint16_t)n};
+}
+
+/* A length in front of the spans from `first` on took n bytes more. */
+static void move_spans(struct copy *s, unsigned first, size_t n) {
+    for (unsigned i = first; n > 0 && s->outline && i < s->outline->n_spans;
+         i++)
+        s->outline->spans[i].at = (uint16_t)(s->outline->spans[i].at + n);
+}
+
 static void copy(struct copy *s, const struct sc_type *type,
                  struct terse_str bytes) {
     struct walk *w = &s->walk;
@@ -550,12 +583,12 @@ static void copy(struct copy *s, const struct sc_type *type,
         return;
     while (next(w, type, &in, &field, &f)) {
         const struct sc_type *inner = schema_nested(w->schema, type, f);
-        if (!is_private(f))
-            s->shape = (s->shape ^ field.number) * UINT32_C(16777619);
+        note_shape(s, is_private(f) ? 0 : field.number);
         if (inner) {
             size_t start = begin(w, &field);
+            unsigned first = s->outline ? s->outline->n_spans : 0;
             copy(s, inner, field.bytes);
-            end(w, start);
+            move_spans(s, first, end(w, start));
         } else if (is_private(f)) {
             if (!s->cb)
                 field = (struct wire_field){
@@ -568,9 +601,11 @@ static void copy(struct copy *s, const struct sc_type *type,
         } else if (f->t->form != FORM_BASE64 ||
                    !put_base64(s, type, f, &field)) {
             put_field(w, &field);
+            if (f->t->form == FORM_PLAIN)
+                note_span(s, &field);
         }
     }
-    s->shape = (s->shape ^ w->depth) * UINT32_C(16777619);
+    note_shape(s, UINT32_MAX - w->depth);
     w->depth--;
 }
 
@@ -588,12 +623,12 @@ enum terse_err template_strings(const struct terse_schema *schema,
 enum terse_err template_strip(const struct terse_schema *schema,
                               const struct sc_type *type,
                               struct terse_str message, struct terse_buf *out,
-                              uint32_t *shape) {
-    struct copy s = {.cb = NULL};
+                              struct template_outline *outline) {
+    struct copy s = {.outline = outline, .start = out->len};
+    if (outline)
+        outline->shape = outline->n_spans = 0;
     walk_init(&s.walk, schema, out, PATCH_DEPTH_MAX);
     copy(&s, type, message);
-    if (shape)
-        *shape = s.shape;
     return s.walk.err;
 }
 

@@ -64,14 +64,27 @@ template_merge(const struct terse_schema *schema, const struct sc_type *type,
 bool template_guarded(const struct terse_schema *schema,
                       const struct sc_type *type, struct terse_str message);
 
-/* Appends `message` with all private values emptied. *shape, if not NULL, is a
- * hash of which fields are in it: a patch that fits is likely where it is the
- * same. */
+/* Where the strings of a stripped message stand in it, those that are long
+ * enough to be worth a reference. */
+enum { SPANS_MAX = 24, SPAN_LEAST = 10 };
+struct template_span {
+    uint16_t at, n;
+};
+
+/* What template_strip says of its result. */
+struct template_outline {
+    uint32_t shape; /* hash of which fields are in it: a patch that fits is
+                       likely where it is the same */
+    unsigned n_spans;
+    struct template_span spans[SPANS_MAX];
+};
+
+/* Appends `message` with all private values emptied; *outline may be NULL. */
 TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
                                               const struct sc_type *type,
                                               struct terse_str message,
                                               struct terse_buf *out,
-                                              uint32_t *shape);
+                                              struct template_outline *outline);
 
 /* What kind of value a string is, by its item. */
 enum template_string {
