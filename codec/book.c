@@ -113,12 +113,15 @@ static bool expand(const struct book *b, const struct book *other, uint32_t i,
     struct terse_str s = came_as(b, i);
     for (size_t at = 0; at < s.n;) {
         uint32_t to;
-        if (!is_mark(s.p[at])) {
-            if (*n == BOOK_TEXT_MAX)
-                return false;
-            out[(*n)++] = s.p[at++];
-            continue;
-        }
+        size_t from = at;
+        while (at < s.n && !is_mark(s.p[at]))
+            at++;
+        if (at - from > BOOK_TEXT_MAX - *n)
+            return false;
+        memcpy(out + *n, s.p + from, at - from);
+        *n += at - from;
+        if (at == s.n)
+            break;
         bool own = s.p[at] == BOOK_OWN;
         if (!book_read_ref(s, &at, &to) ||
             !expand(own ? b : other, own ? other : b, to, out, n, depth + 1))

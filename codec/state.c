@@ -17,8 +17,9 @@ enum {
                              no template either */
     GROW = 4,            /* templates that are made at once */
     DEFLATE_FROM = 200,  /* bytes: smaller frames are not deflated */
-    DICTIONARIES = 4, /* templates that are tried as one */
-    STALE = 200,      /* stanzas: a template unused for so long goes first */
+    DICTIONARIES = 4,    /* templates that are tried as one */
+    GOOD_ENOUGH = 5, /* a patch of this part of the stanza is taken at once */
+    STALE = 200,     /* stanzas: a template unused for so long goes first */
 };
 
 enum terse_err state_new(struct state **out, const struct terse_schema *schema,
@@ -372,34 +373,52 @@ static const struct entry *plan_entry(const struct plan *p) {
     return p->has_entry ? &p->entry : NULL;
 }
 
-/* Looks among the templates of this shape, or of others, for one with a patch
- * that is smaller than *size. It is the stripped content that counts, so that
- * no text has a say in this. */
-static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
-                               struct terse_work *work, size_t *size,
-                               int *best) {
-    enum terse_err err = TERSE_OK;
-    for (uint32_t i = 0; i < s->have_templates && err == TERSE_OK; i++) {
+/* The templates of this shape, or of others, that can take the stanza; those
+ * used last come first. */
+static unsigned candidates(const struct state *s, const struct plan *p,
+                           bool same, uint8_t out[TEMPLATES_MAX]) {
+    unsigned n = 0;
+    for (uint32_t i = 0; i < s->have_templates; i++) {
         const struct template *t = &s->templates[i];
-        struct terse_str whole;
-        bool fits;
+        unsigned at = n;
         if (!t->p || t->number != p->number ||
             (t->shape == p->outline.shape) != same ||
             !may_hold(s, i, p->bare.n))
             continue;
-        err = lengthen(s, t, &work->e, &whole);
+        for (; at > 0 && s->templates[out[at - 1]].used < t->used; at--)
+            out[at] = out[at - 1];
+        out[at] = (uint8_t)i;
+        n++;
+    }
+    return n;
+}
+
+/* Looks among them for one with a patch that is smaller than *size. It is the
+ * stripped content that counts, so that no text has a say in this. */
+static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
+                               struct terse_work *work, size_t *size,
+                               int *best) {
+    uint8_t in[TEMPLATES_MAX];
+    unsigned n = candidates(s, p, same, in);
+    for (unsigned i = 0; i<n && * size> p->bare.n / GOOD_ENOUGH; i++) {
+        const struct template *t = &s->templates[in[i]];
+        struct terse_str whole;
+        bool fits;
+        enum terse_err err = lengthen(s, t, &work->e, &whole);
         if (err != TERSE_OK)
-            break;
+            return err;
         struct template_links links = links_of(t, whole, plan_entry(p));
         terse_buf_reset(&work->b);
         err = template_diff(s->schema, p->type, whole, p->bare, &links,
                             &work->b, &fits);
-        if (err != TERSE_OK || !fits || work->b.len + 2 >= *size)
+        if (err != TERSE_OK)
+            return err;
+        if (!fits || work->b.len + 2 >= *size)
             continue;
         *size = work->b.len;
-        *best = (int)i;
+        *best = in[i];
     }
-    return err;
+    return TERSE_OK;
 }
 
 /* The template that gives the smallest patch, or -1 if the content itself is as
