@@ -102,7 +102,7 @@ static uint32_t ones(uint32_t radix, size_t n) {
     return (uint32_t)((power(radix, n) - UINT64_C(1)) / (radix - 1));
 }
 
-/* ---- writing --------------------------------------------------------------
+/* ---- characters -----------------------------------------------------------
  */
 
 /* The places of ' ' to '~' in `order`. Tables, since characters of an id are
@@ -162,14 +162,62 @@ static uint32_t digit_of(const struct class *class, uint32_t place) {
     return place == 62 ? class->radix - 1 : place - 26;
 }
 
-/* Where an id is cut, found from its end. */
-struct cut {
-    uint8_t place[IDENT_CHARS];
-    uint8_t class[IDENT_CHARS]; /* the best of a run that begins here */
-    bool last[IDENT_CHARS];     /* which is the last, so reaches to the end */
-    uint8_t ends[IDENT_CHARS];  /* bits: of classes whose run, if it is not the
-                                   last, best ends with this character */
+/* ---- cutting --------------------------------------------------------------
+ */
+
+struct run {
+    uint8_t class, n;
 };
+
+/* An id and where it is cut. */
+struct cut {
+    size_t n;
+    uint8_t place[IDENT_CHARS];
+    size_t n_runs;
+    struct run runs[IDENT_CHARS];
+};
+
+static uint32_t has_at(const struct cut *c, size_t i) {
+    return kind_bits[kind_of(c->place[i])].has;
+}
+
+static void add_run(struct cut *c, uint32_t class, size_t n) {
+    c->runs[c->n_runs++] = (struct run){(uint8_t) class, (uint8_t)n};
+}
+
+/* The smallest class in bits, which ever less of are left, from *class on. */
+static uint32_t smallest(uint32_t bits, uint32_t *class) {
+    while (!(bits & 1u << *class))
+        ++*class;
+    return *class;
+}
+
+/* Cuts into two parts at most, each in its smallest class. False if one would
+ * be that of all characters: then it has some that are better apart. */
+static bool cut_in_two(struct cut *c) {
+    uint8_t behind[IDENT_CHARS];
+    uint32_t bits = UINT32_MAX, class = 0, first = 0;
+    for (size_t i = c->n; i-- > 0;)
+        behind[i] = (uint8_t)smallest(bits &= has_at(c, i), &class);
+    size_t at = 0;
+    uint32_t best = (uint32_t)c->n * classes[behind[0]].cost;
+    bits = UINT32_MAX, class = 0;
+    for (uint32_t i = 1; i < c->n; i++) {
+        smallest(bits &= has_at(c, i - 1), &class);
+        uint32_t cost = i * classes[class].cost +
+                        ((i - 1) / RUN + 1) * RUN_COST +
+                        ((uint32_t)c->n - i) * classes[behind[i]].cost;
+        if (cost < best) {
+            best = cost;
+            at = i;
+            first = class;
+        }
+    }
+    for (size_t i = 0; i < at; i += RUN)
+        add_run(c, first, at - i < RUN ? at - i : RUN);
+    add_run(c, behind[at], c->n - at);
+    return first < CLASSES - 1 && behind[at] < CLASSES - 1;
+}
 
 /* What it costs from here to the end, if this is in a run of a class. */
 struct way {
@@ -179,15 +227,25 @@ struct way {
     size_t end;    /* and reaches to here at most */
 };
 
+/* The ways from each character to the end. */
+struct ways {
+    uint32_t n;
+    struct way of[CLASSES];
+    uint8_t class[IDENT_CHARS]; /* the best of a run that begins here */
+    bool last[IDENT_CHARS];     /* which is the last, so reaches to the end */
+    uint8_t ends[IDENT_CHARS];  /* bits: of classes whose run, if it is not the
+                                   last, best ends with this character */
+};
+
 static uint32_t least(const struct way *way) {
     return way->last <= way->cost ? way->last : way->cost;
 }
 
-/* Goes one character back to i; `then` is what another run behind it costs. */
-static void go_back(struct cut *c, struct way *ways, size_t n, size_t i,
-                    uint32_t then) {
-    uint32_t bits = kind_bits[kind_of(c->place[i])].has, ends = 0;
-    for (struct way *way = ways; way < ways + n; way++) {
+/* Goes one character back to i, which the classes `bits` have; `then` is what
+ * another run behind it costs. */
+static void go_back(struct ways *w, size_t i, uint32_t bits, uint32_t then) {
+    uint32_t ends = 0;
+    for (struct way *way = w->of; way < w->of + w->n; way++) {
         uint32_t not_in = bits & 1u << way->class ? 0 : NEVER;
         bool ended = (then < way->cost) | (way->end - i > RUN);
         ends |= (uint32_t)ended << way->class;
@@ -196,77 +254,62 @@ static void go_back(struct cut *c, struct way *ways, size_t n, size_t i,
         way->cost = (way->cost + classes[way->class].cost) | not_in;
         way->last = (way->last + classes[way->class].cost) | not_in;
     }
-    c->ends[i] = (uint8_t)ends;
+    w->ends[i] = (uint8_t)ends;
 }
 
-/* Classes, as bits: that have all characters; that are worth a try. */
-struct choice {
-    uint32_t has, worth;
-};
+/* The end of the run that begins at i. */
+static size_t run_end(const struct ways *w, size_t i, size_t n) {
+    uint32_t bit = 1u << w->class[i];
+    if (w->last[i])
+        return n;
+    while (!(w->ends[i] & bit))
+        i++;
+    return i + 1;
+}
+
+/* Cuts into any number of runs; worth: the classes to try. */
+static void cut_in_many(struct cut *c, uint32_t worth) {
+    struct ways w = {.n = 0};
+    uint32_t then = NEVER;
+    for (uint32_t k = 0; k < CLASSES; k++)
+        if (worth & 1u << k)
+            w.of[w.n++] = (struct way){.class = k, .cost = NEVER, .end = c->n};
+    for (size_t i = c->n; i-- > 0;) {
+        const struct way *best = w.of;
+        go_back(&w, i, has_at(c, i), then);
+        for (uint32_t k = 1; k < w.n; k++)
+            if (least(&w.of[k]) < least(best))
+                best = &w.of[k];
+        w.class[i] = (uint8_t)best->class;
+        w.last[i] = best->last <= best->cost;
+        then = least(best) + RUN_COST;
+    }
+    c->n_runs = 0;
+    for (size_t i = 0, end; i < c->n; i = end) {
+        end = run_end(&w, i, c->n);
+        add_run(c, w.class[i], end - i);
+    }
+}
 
 /* False if a character is of no class. */
-static bool find_places(struct cut *c, struct terse_str s,
-                        struct choice *choice) {
-    *choice = (struct choice){.has = UINT32_MAX};
+static bool find_cut(struct cut *c, struct terse_str s) {
+    uint32_t worth = 0;
+    c->n = s.n;
+    c->n_runs = 0;
     for (size_t i = 0; i < s.n; i++) {
         uint32_t ascii = (uint8_t)s.p[i] - (uint32_t)' ';
         if (ascii >= sizeof(places))
             return false;
         c->place[i] = places[ascii];
-        choice->has &= kind_bits[kind_of(c->place[i])].has;
-        choice->worth |= kind_bits[kind_of(c->place[i])].worth;
+        worth |= kind_bits[kind_of(c->place[i])].worth;
     }
+    if (!cut_in_two(c))
+        cut_in_many(c, worth);
     return true;
 }
 
-/* Finds where to cut n characters whose places are known. */
-static void find_runs(struct cut *c, size_t n, uint32_t worth) {
-    struct way ways[CLASSES];
-    uint32_t n_ways = 0, then = NEVER;
-    for (uint32_t k = 0; k < CLASSES; k++)
-        if (worth & 1u << k)
-            ways[n_ways++] = (struct way){.class = k, .cost = NEVER, .end = n};
-    for (size_t i = n; i-- > 0;) {
-        const struct way *best = ways;
-        go_back(c, ways, n_ways, i, then);
-        for (uint32_t k = 1; k < n_ways; k++)
-            if (least(&ways[k]) < least(best))
-                best = &ways[k];
-        c->class[i] = (uint8_t)best->class;
-        c->last[i] = best->last <= best->cost;
-        then = least(best) + RUN_COST;
-    }
-}
-
-/* A short id is not worth a search. */
-enum { SHORT = 12 };
-
-/* False if a character is of no class. */
-static bool find_cut(struct cut *c, struct terse_str s) {
-    struct choice choice;
-    uint8_t class = 0;
-    if (!find_places(c, s, &choice))
-        return false;
-    while (!(choice.has & 1u << class)) /* the last has all */
-        class ++;
-    if (s.n > SHORT || class == CLASSES - 1) {
-        find_runs(c, s.n, choice.worth);
-        return true;
-    }
-    c->class[0] = class;
-    c->last[0] = true;
-    return true;
-}
-
-/* The end of the run that begins at i. */
-static size_t run_end(const struct cut *c, size_t i, size_t n) {
-    uint8_t bit = (uint8_t)(1u << c->class[i]);
-    if (c->last[i])
-        return n;
-    while (!(c->ends[i] & bit))
-        i++;
-    return i + 1;
-}
+/* ---- writing --------------------------------------------------------------
+ */
 
 /* Pushes the characters from `from` to `to`; last: of the last run. */
 static bool push_chars(struct big *b, const struct cut *c, uint32_t class,
@@ -293,14 +336,11 @@ static bool push_run(struct big *b, const struct cut *c, uint32_t class,
     return push(b, RUN, to - from - 1) && push(b, HEADS, CLASSES + class);
 }
 
-static bool push_runs(struct big *b, const struct cut *c, size_t n) {
-    uint8_t starts[IDENT_CHARS];
-    size_t runs = 0;
-    for (size_t i = 0; i < n; i = run_end(c, i, n))
-        starts[runs++] = (uint8_t)i;
-    for (size_t end = n; runs-- > 0; end = starts[runs])
-        if (!push_run(b, c, c->class[starts[runs]], starts[runs], end,
-                      end == n))
+static bool push_runs(struct big *b, const struct cut *c) {
+    size_t end = c->n;
+    for (size_t i = c->n_runs; i-- > 0; end -= c->runs[i].n)
+        if (!push_run(b, c, c->runs[i].class, end - c->runs[i].n, end,
+                      end == c->n))
             return false;
     return true;
 }
@@ -309,8 +349,7 @@ size_t ident_encode(struct terse_str s, uint8_t *out, size_t cap) {
     struct cut c;
     struct big b;
     b.n = 0;
-    if (s.n == 0 || s.n > IDENT_CHARS || !find_cut(&c, s) ||
-        !push_runs(&b, &c, s.n))
+    if (s.n == 0 || s.n > IDENT_CHARS || !find_cut(&c, s) || !push_runs(&b, &c))
         return 0;
     size_t n = b.n * 4;
     for (uint32_t top = b.limb[b.n - 1]; top < 1u << 24; top <<= 8)

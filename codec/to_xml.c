@@ -168,7 +168,10 @@ static bool read_value(struct dec *d, const struct wire_field *w,
         out->s.n = ident_decode(w->bytes, out->scratch);
         if (out->s.n == 0)
             return bad(d, w->bytes.p, "bytes that are no id");
-        return check_text(d, out->s);
+        if (out->s.n > d->limits->text_bytes)
+            return over(d, w->bytes.p, "bytes in one text",
+                        d->limits->text_bytes);
+        return true;
     case FORM_PACKED:
         out->bytes = w->bytes;
         out->form = form;
