@@ -197,9 +197,11 @@ static uint32_t smallest(uint32_t bits, uint32_t *class) {
 static bool cut_in_two(struct cut *c) {
     uint8_t behind[IDENT_CHARS];
     uint32_t bits = UINT32_MAX, class = 0, first = 0;
-    for (size_t i = c->n; i-- > 0;)
-        behind[i] = (uint8_t)smallest(bits &= has_at(c, i), &class);
-    size_t at = 0;
+    size_t at = c->n; /* > 0 */
+    do {
+        at--;
+        behind[at] = (uint8_t)smallest(bits &= has_at(c, at), &class);
+    } while (at > 0);
     uint32_t best = (uint32_t)c->n * classes[behind[0]].cost;
     bits = UINT32_MAX, class = 0;
     for (uint32_t i = 1; i < c->n; i++) {
