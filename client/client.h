@@ -288,7 +288,8 @@ enum terse_client_err client_xml_encode(const struct client_codec *codec,
                                         const char *xml, size_t n,
                                         struct terse_buf *out,
                                         struct terse_error *error);
-/* The same, with all text as strings and none of it packed: for structs. */
+/* The same, with all text as strings, none of it packed or IDENT: for structs.
+ */
 enum terse_client_err client_xml_strings(const struct client_codec *codec,
                                          const char *xml, size_t n,
                                          struct terse_buf *out);

@@ -84,15 +84,15 @@ struct terse_stanza;
 /* Frees it; NULL is fine. */
 void terse_stanza_free(struct terse_stanza *stanza);
 
-/* The frame as it came, without state; its text may be packed (docs/text.md).
- */
+/* The frame as it came, without state; its text may be packed (docs/text.md),
+ * its ids numbers (docs/wire.md). */
 const uint8_t *terse_stanza_frame(const struct terse_stanza *stanza, size_t *n);
 
 /* The frame as protobuf-c's struct, or NULL: no memory, malformed, or over the
  * client's limits. Unpacked at the first call. A value can be in any of the
  * forms that the schema has for it (an id e.g. as id, id_uuid, id_hex,
  * id_decimal): use terse_stanza_attr where only the characters matter. Text is
- * always a string: body, never body_packed. */
+ * always a string: body, never body_packed, and id, never id_ident. */
 const Terse__Frame *terse_stanza_typed(struct terse_stanza *stanza);
 
 /* The element as XML on its own, every namespace declared in it, or NULL as

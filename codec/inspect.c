@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "ident.h"
 #include "pack.h"
 #include "schema.h"
 #include "str.h"
@@ -102,6 +103,15 @@ static void print_packed(struct insp *in, struct terse_str b) {
     print_start(in, (struct terse_str){chars, n}, total);
 }
 
+static void print_ident(struct insp *in, struct terse_str b) {
+    char chars[IDENT_CHARS];
+    size_t n = ident_decode(b, chars);
+    if (n > 0)
+        print_plain(in, (struct terse_str){chars, n});
+    else
+        xml_lit(&in->out, "(no id)");
+}
+
 static void print_bytes(struct insp *in, uint8_t form, struct terse_str b) {
     enum { PIECE = 24 };
     char chars[2 * PIECE + 4];
@@ -155,6 +165,8 @@ static void field(struct insp *in, const struct sc_type *type,
             print_plain(in, w->bytes);
         else if (f->wire == WIRE_BYTES && f->t->form == FORM_PACKED)
             print_packed(in, w->bytes);
+        else if (f->wire == WIRE_BYTES && f->t->form == FORM_IDENT)
+            print_ident(in, w->bytes);
         else if (f->wire == WIRE_BYTES)
             print_bytes(in, f->t->form, w->bytes);
     }

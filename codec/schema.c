@@ -155,13 +155,14 @@ static uint64_t way_key(const struct terse_schema *s,
     return (index << 24 | (uint64_t)item << 16 | qname) + 1;
 }
 
-/* Typed forms first, since they are smaller where they fit; then packed text,
- * then plain characters; messages last, since they always fit. */
+/* Typed forms first, since they are smaller where they fit; then packed text
+ * and ids, then plain characters; messages last, since they always fit. */
 static uint32_t way_rank(const struct sc_field *f) {
     uint32_t group = f->t->bind == BIND_CHILD    ? 3
                      : f->t->bind == BIND_FLAG   ? 0
                      : f->t->form == FORM_PLAIN  ? 2
                      : f->t->form == FORM_PACKED ? 1
+                     : f->t->form == FORM_IDENT  ? 1
                                                  : 0;
     return group << 29 | f->t->number;
 }

@@ -43,6 +43,7 @@ enum table_form {
     FORM_WORD,
     FORM_NAMED,
     FORM_PACKED = 13,
+    FORM_IDENT,
 };
 
 enum table_flag {

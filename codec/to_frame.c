@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "ident.h"
 #include "node.h"
 #include "pack.h"
 #include "schema.h"
@@ -99,17 +100,22 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
  * which nobody types. */
 enum { PACKED_TEXT_MAX = 16 * 1024 };
 
-/* Form PACKED, where it is smaller than s as a string, whose tag may take one
- * byte while that of `number` takes two. */
-static bool put_packed(struct enc *e, uint32_t number, struct terse_str s) {
+/* Forms PACKED and IDENT, where they are smaller than s as a string, whose tag
+ * may take one byte while that of `number` takes two. */
+static bool put_smaller(struct enc *e, uint32_t number, uint8_t form,
+                        struct terse_str s) {
     size_t tag = number < 16 ? 1 : 2;
-    if (s.n <= tag || s.n > PACKED_TEXT_MAX)
+    size_t max = form == FORM_IDENT ? IDENT_CHARS : PACKED_TEXT_MAX;
+    if (s.n <= tag || s.n > max)
         return false;
+    if (form == FORM_IDENT && memchr(s.p, '@', s.n))
+        return false; /* an address, which state makes a byte of */
     size_t room = s.n - tag;
     uint8_t *p = reserve(e, room);
     if (!p)
         return true; /* e->err tells */
-    size_t n = pack_encode(s, p, room);
+    size_t n =
+        form == FORM_IDENT ? ident_encode(s, p, room) : pack_encode(s, p, room);
     e->out->off += room - n;
     e->out->len -= room - n;
     if (n == 0)
@@ -143,7 +149,8 @@ static bool put_value(struct enc *e, uint32_t number, uint8_t form,
     case FORM_BASE64:
         return put_decoded(e, number, form, s);
     case FORM_PACKED:
-        return put_packed(e, number, s);
+    case FORM_IDENT:
+        return put_smaller(e, number, form, s);
     case FORM_WORD:
         return put_word(e, number, s);
     case FORM_NAMED:

@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "ident.h"
 #include "pack.h"
 #include "schema.h"
 #include "str.h"
@@ -89,9 +90,9 @@ static bool wrote(struct dec *d) {
 /* A value as characters: borrowed, or in its own scratch space. */
 struct chars {
     struct terse_str s;
-    struct terse_str bytes; /* to be decoded while writing, if form is set */
-    uint8_t form;           /* UUID, HEX, BASE64, PACKED; else PLAIN */
-    char scratch[VALUE_CHARS];
+    struct terse_str bytes;    /* to be decoded while writing, if form is set */
+    uint8_t form;              /* UUID, HEX, BASE64, PACKED; else PLAIN */
+    char scratch[IDENT_CHARS]; /* over VALUE_CHARS */
 };
 
 /* bytes of form UUID, HEX, BASE64 are written in pieces of this many. */
@@ -162,6 +163,15 @@ static bool read_value(struct dec *d, const struct wire_field *w,
     case FORM_HEX:
     case FORM_BASE64:
         return bytes_chars(d, form, w->bytes, out);
+    case FORM_IDENT:
+        out->s.p = out->scratch;
+        out->s.n = ident_decode(w->bytes, out->scratch);
+        if (out->s.n == 0)
+            return bad(d, w->bytes.p, "bytes that are no id");
+        if (out->s.n > d->limits->text_bytes)
+            return over(d, w->bytes.p, "bytes in one text",
+                        d->limits->text_bytes);
+        return true;
     case FORM_PACKED:
         out->bytes = w->bytes;
         out->form = form;

@@ -4,7 +4,7 @@
  * enum table_form (options.proto tells what each stands for).
  *
  * NAMED and WORD need the schema's enums and are in schema.h; PACKED is in
- * pack.h.
+ * pack.h, IDENT in ident.h.
  */
 #ifndef TERSE_VALUE_H
 #define TERSE_VALUE_H
@@ -15,7 +15,7 @@
 /* Whether a value of this form is a varint on the wire, not bytes. */
 static inline bool value_is_varint(uint8_t form) {
     return form != FORM_PLAIN && form != FORM_UUID && form != FORM_HEX &&
-           form != FORM_BASE64 && form != FORM_PACKED;
+           form != FORM_BASE64 && form != FORM_PACKED && form != FORM_IDENT;
 }
 
 /* Forms DECIMAL, SIGNED, BOOLEAN and DATETIME*: characters to the varint. False

@@ -35,6 +35,7 @@ static const char *const form_names[] = {
     [FORM_WORD] = "WORD",
     [FORM_NAMED] = "NAMED",
     [FORM_PACKED] = "PACKED",
+    [FORM_IDENT] = "IDENT",
 };
 
 #define TYPE(name) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##name
@@ -58,7 +59,9 @@ static const struct type_row *type_row(const struct binding *b) {
                           FORM_SIGNED},
         [TYPE(BOOL)] = {"bool", BIT(BOOLEAN), FORM_BOOLEAN},
         [TYPE(BYTES)] = {"bytes",
-                         BIT(UUID) | BIT(HEX) | BIT(BASE64) | BIT(PACKED), -1},
+                         BIT(UUID) | BIT(HEX) | BIT(BASE64) | BIT(PACKED) |
+                             BIT(IDENT),
+                         -1},
         [TYPE(ENUM)] = {"enum", BIT(NAMED), FORM_NAMED},
         [TYPE(DOUBLE)] = {"double", 0, -1},
         [TYPE(FLOAT)] = {"float", 0, -1},
@@ -111,12 +114,12 @@ static void bind_form(const struct binding *b) {
         form = form_by_name(b);
     if (form < 0) {
         REFUSE(b,
-               "%s is of type bytes, add form: UUID, HEX, BASE64 or "
-               "PACKED",
+               "%s is of type bytes, add form: UUID, HEX, BASE64, PACKED or "
+               "IDENT",
                f->proto);
     } else if (!(row->forms & 1u << form)) {
         struct text fit = {0};
-        for (unsigned i = 0; i <= FORM_PACKED; i++)
+        for (unsigned i = 0; i <= FORM_IDENT; i++)
             if (row->forms & 1u << i)
                 text_printf(&fit, "%s%s", fit.len ? " or " : "", form_names[i]);
         REFUSE(b, "%s has form %s, but %s takes %s", f->proto, form_names[form],

@@ -25,6 +25,7 @@ static const char *const form_names[] = {
     [FORM_WORD] = "FORM_WORD",
     [FORM_NAMED] = "FORM_NAMED",
     [FORM_PACKED] = "FORM_PACKED",
+    [FORM_IDENT] = "FORM_IDENT",
 };
 
 static void add_string(struct text *out, const char *key, const char *s) {

@@ -126,7 +126,8 @@ static bool take_number(struct field_rule *rule, const struct item *item) {
     case 9:
         rule->has_form = true;
         rule->form = (enum table_form)item->value;
-        return item->value <= FORM_NAMED || item->value == FORM_PACKED;
+        return item->value <= FORM_NAMED || item->value == FORM_PACKED ||
+               item->value == FORM_IDENT;
     case 10:
         rule->private = item->value != 0;
         return true;

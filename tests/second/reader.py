@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from datetime import datetime, timedelta
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ident  # noqa: E402
 import pack  # noqa: E402
 from receiver import Malformed, fields, load, must  # noqa: E402
 
@@ -66,6 +67,10 @@ class Reader:
         if form == "PACKED":
             value = pack.unpack(self.model, value)
             must(value is not None, "packed")
+        if form == "IDENT":
+            value = ident.unpack(value)
+            must(value is not None, "ident")
+            return value
         if form == "BOOLEAN":
             return "true" if value else "false"
         return str(value) if isinstance(value, int) else value.decode()

@@ -83,27 +83,31 @@ static void swap_stanzas(struct fake *fake) {
 
 static void send_english(struct fake *fake) {
     fake_login(fake);
-    fake_send(fake, "<message><subject>" ENGLISH "</subject>"
+    fake_send(fake, "<message id='fs9fybo9qa'><subject>" ENGLISH "</subject>"
                     "<body>" ENGLISH "</body></message>");
     bye(fake);
 }
 
-/* It comes packed; who reads the struct sees a string all the same. */
-static void test_recv_packed_text_is_a_string(void **state) {
+/* Text comes packed, the id as a number; who reads the struct sees strings all
+ * the same. */
+static void test_recv_packed_text_and_id_are_strings(void **state) {
     struct fake fake;
     struct terse_client *client = begin(&fake, send_english);
     struct terse_stanza *stanza;
     const Terse__Frame *frame;
+    const uint8_t *bytes;
     size_t n;
 
     (void)state;
     assert_int_equal(terse_client_recv(client, WAIT, &stanza), TERSE_CLIENT_OK);
-    (void)terse_stanza_frame(stanza, &n);
+    bytes = terse_stanza_frame(stanza, &n);
     assert_true(n < 2 * strlen(ENGLISH));
+    assert_null(memmem(bytes, n, "fs9fybo9qa", 10));
     frame = terse_stanza_typed(stanza);
     assert_non_null(frame);
     assert_string_equal(frame->message->body, ENGLISH);
     assert_string_equal(frame->message->subject, ENGLISH);
+    assert_string_equal(frame->message->id, "fs9fybo9qa");
     terse_stanza_free(stanza);
     end(&fake, client);
 }
@@ -893,7 +897,7 @@ static void test_threads_share_a_client(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recv_packed_text_is_a_string),
+        cmocka_unit_test(test_recv_packed_text_and_id_are_strings),
         cmocka_unit_test(test_stanzas_pass_both_ways),
         cmocka_unit_test(test_send_what_is_no_element_is_refused),
         cmocka_unit_test(test_recv_nested_too_deep_is_not_unpacked),
