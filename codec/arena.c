@@ -61,11 +61,12 @@ static struct arena_block *add_block(struct arena *arena, size_t need) {
     return block;
 }
 
-static void *take(struct arena *arena, size_t n, size_t align) {
+/* align: a power of two. */
+static inline void *take(struct arena *arena, size_t n, size_t align) {
     struct arena_block *block = arena->current;
     size_t at = 0;
     if (block)
-        at = (block->used + align - 1) / align * align;
+        at = (block->used + align - 1) & ~(align - 1);
     if (!block || at > block->cap || n > block->cap - at) {
         block = add_block(arena, n);
         if (!block)

@@ -27,9 +27,7 @@ struct enc {
 /* ---- writing from the end --------------------------------------------------
  */
 
-/* n bytes in front of what is written, to be filled by the caller; NULL on an
- * error. */
-static uint8_t *reserve(struct enc *e, size_t n) {
+static uint8_t *reserve_more(struct enc *e, size_t n) {
     if (e->err == TERSE_OK)
         e->err = buf_room_front(e->out, n);
     if (e->err != TERSE_OK)
@@ -39,14 +37,31 @@ static uint8_t *reserve(struct enc *e, size_t n) {
     return e->out->data + e->out->off;
 }
 
-static void put_bytes(struct enc *e, struct terse_str s) {
-    uint8_t *p = reserve(e, s.n);
-    if (p && s.n > 0)
+/* n bytes (at least one) in front of what is written, to be filled by the
+ * caller; NULL on an error. Nearly always there is room. */
+static inline uint8_t *reserve(struct enc *e, size_t n) {
+    struct terse_buf *out = e->out;
+    if (n > out->off || n > out->max - out->len || e->err != TERSE_OK)
+        return reserve_more(e, n);
+    out->off -= n;
+    out->len += n;
+    return out->data + out->off;
+}
+
+static inline void put_bytes(struct enc *e, struct terse_str s) {
+    uint8_t *p = s.n > 0 ? reserve(e, s.n) : NULL;
+    if (p)
         memcpy(p, s.p, s.n);
 }
 
-static void put_varint(struct enc *e, uint64_t v) {
+static inline void put_varint(struct enc *e, uint64_t v) {
     uint8_t bytes[WIRE_VARINT_MAX];
+    if (v < 0x80) { /* nearly all */
+        uint8_t *p = reserve(e, 1);
+        if (p)
+            *p = (uint8_t)v;
+        return;
+    }
     size_t n = wire_put_varint(bytes, v);
     put_bytes(e, (struct terse_str){(const char *)bytes, n});
 }

@@ -74,9 +74,11 @@ static bool failed(const struct terse_reader *r) {
     return r->error.code != TERSE_OK || r->cb_err != TERSE_OK;
 }
 
+/* What xmlByteConsumed says, without the call: there is no encoder, since the
+ * bytes are UTF-8. */
 static uint64_t consumed(const struct terse_reader *r) {
-    long n = r->ctxt ? xmlByteConsumed(r->ctxt) : 0;
-    return n > 0 ? (uint64_t)n : 0;
+    const xmlParserInput *in = r->ctxt ? r->ctxt->input : NULL;
+    return in ? in->consumed + (uint64_t)(in->cur - in->base) : 0;
 }
 
 /* Keeps the first error, with where it happened. */
@@ -609,9 +611,22 @@ static void fail_scan(struct terse_reader *r, enum terse_err err) {
                    r->scan.max_attrs);
 }
 
+/* How many of the last n bytes libxml2 has not read yet, if those begin between
+ * tags; else all of them. */
+static size_t left_unread(const struct terse_reader *r, size_t n) {
+    switch (r->ctxt->instate) {
+    case XML_PARSER_CONTENT:
+    case XML_PARSER_START_TAG:
+    case XML_PARSER_END_TAG:
+        return (size_t)(r->ctxt->input->end - r->ctxt->input->cur) + r->kept;
+    default:
+        return n;
+    }
+}
+
 /* Gives one slice to libxml2; returns how much of it was used. */
 static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
-    enum terse_err err = TERSE_OK;
+    enum terse_err err;
     size_t good = xml_scan(&r->scan, p, n, &err);
     r->unread = 0;
     r->kept = good > 0 && p[good - 1] == '\r' ? 1 : 0;
@@ -619,6 +634,8 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
         xmlParseChunk(r->ctxt, p, (int)good, 0);
     r->fed += good;
     if (r->pending == PENDING_NONE) {
+        if (good == n && !failed(r))
+            good = xml_scan_left(&r->scan, p, n, left_unread(r, n), &err);
         if (good < n)
             fail_scan(r, err);
         else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)

@@ -2,6 +2,8 @@
  * well-formed: libxml2 refuses that. */
 #include "xml_scan.h"
 
+#include <string.h>
+
 /* The byte at hand as one of UTF-8, RFC 3629 section 4. */
 static bool utf8(struct xml_scan *s, uint8_t c) {
     if (s->more > 0) {
@@ -137,9 +139,18 @@ static size_t skip(const struct xml_scan *s, const char *p, size_t i,
     return i;
 }
 
-size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
-                enum terse_err *err) {
-    for (size_t i = skip(s, p, 0, n); i < n; i = skip(s, p, i + 1, n)) {
+/* Whether the next byte comes between tags. */
+static bool between(const struct xml_scan *s) {
+    return s->at == SCAN_TEXT && s->ref == 0 && s->more == 0;
+}
+
+/* Looks at p[i .. n) byte by byte, with `until` only to the first that stands
+ * between tags; returns how far that went. */
+static size_t follow(struct xml_scan *s, const char *p, size_t i, size_t n,
+                     bool until, enum terse_err *err) {
+    for (i = skip(s, p, i, n); i < n; i = skip(s, p, i + 1, n)) {
+        if (until && between(s))
+            return i;
         uint8_t c = (uint8_t)p[i];
         if ((c >= 0x80 || s->more > 0) && !utf8(s, c)) {
             *err = TERSE_EENCODING;
@@ -156,4 +167,75 @@ size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
         }
     }
     return n;
+}
+
+/* ---- many bytes at once ----------------------------------------------------
+ */
+
+enum { LUMP = 32 };
+
+/* What the bytes of a lump are. */
+struct lump {
+    uint8_t high, refs, equals;
+};
+
+/* Loops of fixed length without a branch: compilers make vectors of them. */
+static struct lump look(const uint8_t p[LUMP]) {
+    struct lump l = {0};
+    for (int i = 0; i < LUMP; i++) {
+        l.high |= p[i];
+        l.refs |= p[i] == '&';
+        l.equals = (uint8_t)(l.equals + (p[i] == '='));
+    }
+    l.high &= 0x80;
+    return l;
+}
+
+static bool utf8_bytes(struct xml_scan *s, const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!utf8(s, p[i]))
+            return false;
+    return true;
+}
+
+/* Whether n bytes that begin between tags are fine wherever their tags are:
+ * whole characters, no reference, and less '=' than would be too many in one
+ * tag. False may also mean that they have to be followed. */
+static bool fine_as_a_whole(const struct xml_scan *s, const char *p, size_t n) {
+    struct xml_scan chars = *s;
+    size_t equals = 0;
+    for (size_t i = 0; i < n; i += LUMP) {
+        uint8_t last[LUMP] = {0};
+        const uint8_t *q = (const uint8_t *)p + i;
+        size_t have = n - i < LUMP ? n - i : LUMP;
+        if (have < LUMP)
+            q = memcpy(last, q, have);
+        struct lump l = look(q);
+        equals += l.equals;
+        if (l.refs ||
+            ((l.high || chars.more > 0) && !utf8_bytes(&chars, q, have)))
+            return false;
+    }
+    return equals <= s->max_attrs && chars.more == 0;
+}
+
+size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
+                enum terse_err *err) {
+    s->loose = 0;
+    *err = TERSE_OK;
+    size_t i = between(s) ? 0 : follow(s, p, 0, n, true, err);
+    if (i == n || *err != TERSE_OK)
+        return i;
+    if (!fine_as_a_whole(s, p + i, n - i))
+        return follow(s, p, i, n, false, err);
+    s->loose = n - i;
+    return n;
+}
+
+size_t xml_scan_left(struct xml_scan *s, const char *p, size_t n, size_t left,
+                     enum terse_err *err) {
+    size_t loose = s->loose < left ? s->loose : left;
+    s->loose = 0;
+    *err = TERSE_OK;
+    return follow(s, p, n - loose, n, false, err);
 }
