@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "str.h"
+#include "text.h"
 #include "value.h"
 #include "xml_names.h"
 
@@ -341,6 +342,58 @@ static struct terse_str str_or_none(const char *s) {
     return s ? str_of(s) : (struct terse_str){NULL, 0};
 }
 
+/* The strings one behind the other; p NULL if there is no memory. */
+static struct terse_str joined(struct terse_schema *s, struct terse_str a,
+                               struct terse_str b, struct terse_str c,
+                               struct terse_str end) {
+    const struct terse_str parts[] = {a, b, c, end};
+    struct terse_str out = {NULL, a.n + b.n + c.n + end.n};
+    char *p = take(s, out.n, 1);
+    out.p = p;
+    for (size_t i = 0; p && i < 4; i++) {
+        memcpy(p, parts[i].p, parts[i].n);
+        p += parts[i].n;
+    }
+    return out;
+}
+
+/* Sets open and close of a child that needs no prefix, and whose namespace
+ * needs no escape. */
+static bool make_tags(struct terse_schema *s, struct sc_field *f) {
+    struct terse_str none = str_of("");
+    if (str_is(f->ns, TERSE_NS_STREAM) || str_is(f->ns, TERSE_NS_XML) ||
+        !(text_look(f->ns) & TEXT_CALMER))
+        return true;
+    struct terse_str start = joined(s, str_of("<"), f->name, none, none);
+    f->close = joined(s, str_of("</"), f->name, none, str_of(">"));
+    if (!start.p || !f->close.p)
+        return false;
+    f->open = joined(s, start, str_of(" xmlns='"), f->ns, str_of("'"));
+    return f->open.p != NULL;
+}
+
+static bool make_ready(struct terse_schema *s, struct sc_field *f) {
+    struct terse_str none = str_of(""), eq = str_of("='");
+    switch ((enum table_bind)f->t->bind) {
+    case BIND_ATTR:
+        if (f->ns.n > 0 && !str_is(f->ns, TERSE_NS_XML))
+            return true;
+        f->open = joined(s, str_of(f->ns.n > 0 ? " xml:" : " "), f->name, none,
+                         eq);
+        return f->open.p != NULL;
+    case BIND_LEAF_ATTR:
+        f->attr = str_of(f->t->attr);
+        f->attr_open = joined(s, str_of(" "), f->attr, none, eq);
+        return f->attr_open.p && make_tags(s, f);
+    case BIND_LEAF:
+    case BIND_FLAG:
+    case BIND_CHILD:
+        return make_tags(s, f);
+    default:
+        return true;
+    }
+}
+
 static void make_field(struct sc_field *out, const struct table_field *t,
                        uint16_t index) {
     bool bytes = t->bind == BIND_CHILD || t->bind == BIND_REST ||
@@ -376,6 +429,8 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
         return false;
     for (uint16_t i = 0; i < t->n_fields; i++) {
         make_field(&type->fields[i], &t->fields[i], i);
+        if (!make_ready(s, &type->fields[i]))
+            return false;
         type->by_number[t->fields[i].number] = (uint16_t)(i + 1);
         if (t->fields[i].bind == BIND_REST)
             type->rest = &type->fields[i];

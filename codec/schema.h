@@ -12,7 +12,11 @@
 struct sc_field {
     const struct table_field *t;
     struct terse_str proto, name, ns;
-    uint16_t attr_qname; /* LEAF_ATTR: of its attribute */
+    /* What a decoder writes: "<name xmlns='ns'" and "</name>", of an ATTR
+     * " name='"; p NULL where that depends on the stanza. */
+    struct terse_str open, close;
+    struct terse_str attr, attr_open; /* LEAF_ATTR: its attribute */
+    uint16_t attr_qname;              /* of that */
     uint16_t index;      /* in its type's fields */
     uint8_t wire;        /* enum wire_type */
 };
