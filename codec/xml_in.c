@@ -22,6 +22,7 @@
 #include "text.h"
 #include "xml_names.h"
 #include "xml_scan.h"
+#include "xml_spaces.h"
 
 enum {
     SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
@@ -29,8 +30,8 @@ enum {
     HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
     ATTRS_MAX = 256,   /* nor more attributes than the decoder */
-    SPACES_MAX = 256,  /* namespace declarations around an element: libxml2
-                          looks through them for each name */
+    SPACES_MAX = 256,  /* namespace declarations around an element: they are
+                          looked through for each name */
 };
 
 /* What becomes of the parser when the element at hand is done. */
@@ -61,11 +62,11 @@ struct terse_reader {
     uint64_t start;    /* where the element at hand starts, in those */
     size_t lead;       /* bytes of this header that were checked by hand */
 
+    struct xml_spaces spaces;
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
     uint32_t depth;          /* open elements, the stream itself included */
     uint32_t elements;       /* in the element at hand */
-    uint32_t spaces;         /* namespace declarations of open elements */
     struct terse_error error;
     enum terse_err cb_err; /* what the callback stopped with */
 };
@@ -105,6 +106,9 @@ static void fail_limit(struct terse_reader *r, const char *what,
                        uint32_t limit) {
     fail(r, TERSE_ELIMIT, "more than %u %s", (unsigned)limit, what);
 }
+
+static const char bad_prefix[] =
+    "a prefix that is not declared, or declared as what it must not be";
 
 /* ---- collecting nodes ------------------------------------------------------
  */
@@ -185,14 +189,35 @@ static bool take_attr(struct terse_reader *r, struct node_attr *out,
     return true;
 }
 
+/* The attributes of an element less its `n_spaces` declarations. */
+static bool take_attrs(struct terse_reader *r, struct terse_node *node,
+                       uint32_t n_spaces, uint32_t n_attrs,
+                       const xmlChar **attrs) {
+    node->attrs =
+        arena_alloc(&r->arena, (n_attrs - n_spaces) * sizeof(*node->attrs));
+    if (!node->attrs) {
+        fail(r, TERSE_ENOMEM, "out of memory for attributes");
+        return false;
+    }
+    for (; n_attrs > 0; n_attrs--, attrs += 5) {
+        if (n_spaces > 0 && xml_is_space(&r->spaces, attrs))
+            continue;
+        if (!take_attr(r, &node->attrs[node->n_attrs], attrs))
+            return false;
+        node->n_attrs++;
+    }
+    return true;
+}
+
 static struct terse_node *take_element(struct terse_reader *r,
                                        const xmlChar *name, const xmlChar *ns,
-                                       int n_attrs, const xmlChar **attrs) {
+                                       uint32_t n_spaces, uint32_t n_attrs,
+                                       const xmlChar **attrs) {
     struct terse_str local = str_of_name(name), uri = str_of_name(ns);
     uint16_t qname = xml_names_find(schema_names(r->schema), ns, name);
     if (!qname && !good_name(r, local, uri))
         return NULL;
-    if ((uint32_t)n_attrs > r->limits.attributes) {
+    if (n_attrs - n_spaces > r->limits.attributes) {
         fail_limit(r, "attributes in one element", r->limits.attributes);
         return NULL;
     }
@@ -202,18 +227,9 @@ static struct terse_node *take_element(struct terse_reader *r,
     node->name = local;
     node->ns = uri;
     node->qname = qname;
-    if (n_attrs == 0)
-        return node;
-    node->attrs =
-        arena_alloc(&r->arena, (size_t)n_attrs * sizeof(*node->attrs));
-    if (!node->attrs) {
-        fail(r, TERSE_ENOMEM, "out of memory for attributes");
+    if (n_attrs > n_spaces &&
+        !take_attrs(r, node, n_spaces, n_attrs, attrs))
         return NULL;
-    }
-    for (int i = 0; i < n_attrs; i++)
-        if (!take_attr(r, &node->attrs[i], attrs + 5 * i))
-            return NULL;
-    node->n_attrs = (uint32_t)n_attrs;
     return node;
 }
 
@@ -237,7 +253,6 @@ static void emit(struct terse_reader *r, enum terse_event event,
     arena_reset(&r->arena);
     r->node = NULL;
     r->elements = 0;
-    r->spaces = 0;
     /* libxml2 reports a start tag before it steps over its '>'. */
     r->start = consumed(r) + (event == TERSE_OPEN ? 1 : 0);
     int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
@@ -291,9 +306,11 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
                          const xmlChar **spaces, int n_attrs,
                          const xmlChar **attrs) {
     r->depth = 1;
+    xml_spaces_begin(&r->spaces, r->ctxt);
     if (r->renewing)
         return;
-    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    struct terse_node *node =
+        take_element(r, name, ns, 0, (uint32_t)n_attrs, attrs);
     if (!node)
         return;
     if (!terse_node_is(node, TERSE_NS_STREAM, "stream")) {
@@ -308,10 +325,70 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
 /* ---- what libxml2 calls ----------------------------------------------------
  */
 
+static bool declare(struct terse_reader *r, const xmlChar *const *attr,
+                    const struct xml_space **scope) {
+    switch (xml_spaces_add(&r->spaces, &r->arena, SPACES_MAX, attr, scope)) {
+    case TERSE_OK:
+        return true;
+    case TERSE_ELIMIT:
+        fail_limit(r, "namespace declarations around one element", SPACES_MAX);
+        return false;
+    case TERSE_ENOMEM:
+        fail(r, TERSE_ENOMEM, "out of memory for one namespace");
+        return false;
+    default:
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
+        return false;
+    }
+}
+
+/* Whether one of n attributes has the expanded name of the one behind them;
+ * libxml2 has compared their names as written. */
+static bool is_twice(const xmlChar **attrs, uint32_t n) {
+    const xmlChar *const *last = attrs + 5 * n;
+    for (uint32_t i = 0; i < n; i++, attrs += 5)
+        if (attrs[ATTR_LOCAL] == last[ATTR_LOCAL] && attrs[ATTR_PREFIX] &&
+            attrs[ATTR_URI] == last[ATTR_URI])
+            return true;
+    return false;
+}
+
+/* Adds what a tag declares to *scope, then finds the namespaces of its element
+ * and of its attributes. */
+static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
+                        const xmlChar **ns, uint32_t n_attrs,
+                        const xmlChar **attrs, const struct xml_space **scope,
+                        uint32_t *n_spaces) {
+    bool prefixes = false;
+    for (uint32_t i = 0; i < n_attrs; i++) {
+        if (xml_is_space(&r->spaces, attrs + 5 * i)) {
+            ++*n_spaces;
+            if (!declare(r, attrs + 5 * i, scope))
+                return false;
+        } else if (attrs[5 * i + ATTR_PREFIX]) {
+            prefixes = true;
+        }
+    }
+    bool found = xml_spaces_find(*scope, prefix, ns);
+    for (uint32_t i = 0; prefixes && found && i < n_attrs; i++) {
+        const xmlChar **attr = attrs + 5 * i;
+        if (!attr[ATTR_PREFIX] || xml_is_space(&r->spaces, attr))
+            continue;
+        found =
+            xml_spaces_find(*scope, attr[ATTR_PREFIX], &attr[ATTR_URI]) &&
+            !is_twice(attrs, i);
+    }
+    if (!found)
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
+    return found;
+}
+
 static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
                      const xmlChar *ns, int n_ns, const xmlChar **spaces,
                      int n_attrs, int n_defaulted, const xmlChar **attrs) {
     struct terse_reader *r = arg;
+    const struct xml_space *scope = r->node ? r->node->scope : NULL;
+    uint32_t n_spaces = 0;
     (void)n_defaulted;
     if (failed(r) || r->pending)
         return;
@@ -327,17 +404,16 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
         fail_limit(r, "elements in one stanza", r->limits.elements);
         return;
     }
-    r->spaces += (uint32_t)n_ns;
-    if (r->spaces > SPACES_MAX) {
-        fail_limit(r, "namespace declarations around one element", SPACES_MAX);
+    if (!find_spaces(r, prefix, &ns, (uint32_t)n_attrs, attrs, &scope,
+                     &n_spaces))
         return;
-    }
-    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    struct terse_node *node =
+        take_element(r, name, ns, n_spaces, (uint32_t)n_attrs, attrs);
     if (!node || over_size(r))
         return;
     if (r->node)
         append(r->node, node);
-    node->spaces = (uint16_t)n_ns;
+    node->scope = scope;
     r->node = node;
     r->depth++;
 }
@@ -357,7 +433,6 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
     if (over_size(r))
         return;
     if (r->depth > 1) {
-        r->spaces -= r->node->spaces;
         r->node = r->node->parent;
         return;
     }
@@ -474,6 +549,11 @@ static void on_error(void *arg, xmlErrorPtr e) {
     case XML_WAR_NS_URI:
     case XML_WAR_NS_URI_RELATIVE:
         return; /* a namespace is just a string */
+    case XML_NS_ERR_UNDEFINED_NAMESPACE:
+    case XML_NS_ERR_ATTRIBUTE_REDEFINED:
+        if (r->depth > 0)
+            return; /* libxml2 cannot know: find_spaces does */
+        break;
     case XML_ERR_NO_MEMORY:
         fail(r, TERSE_ENOMEM, "out of memory");
         return;
@@ -495,9 +575,7 @@ static void on_error(void *arg, xmlErrorPtr e) {
         return;
     }
     if (e->domain == XML_FROM_NAMESPACE) {
-        fail(r, TERSE_ENAMESPACE,
-             "a prefix that is not declared, or declared "
-             "as what it must not be");
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
         return;
     }
     fail(r, TERSE_EXML, "XML that is not well-formed");
@@ -526,7 +604,6 @@ static void drop_parser(struct terse_reader *r) {
     r->ctxt = NULL;
     r->fed = r->start = r->after_cr = 0;
     r->scan = (struct xml_scan){.max_attrs = r->limits.attributes + SPACES_MAX};
-    r->spaces = 0;
     r->lead = 0;
     r->depth = 0;
     r->node = NULL;
