@@ -127,15 +127,4 @@ bool schema_word(const struct terse_schema *schema, struct terse_str text,
 bool schema_word_text(const struct terse_schema *schema, uint64_t number,
                       struct terse_str *out);
 
-/* Every name and namespace that a schema mentions, with its qname's number if
- * it is a pair, for the reader's name dictionary. */
-typedef bool (*schema_name_cb)(void *arg, struct terse_str ns,
-                               struct terse_str name, uint16_t qname);
-bool schema_each_name(const struct terse_schema *schema, schema_name_cb cb,
-                      void *arg);
-
-/* What the reader keeps with the schema: see xml_names.h. */
-struct xml_names;
-const struct xml_names *schema_names(const struct terse_schema *schema);
-
 #endif

@@ -54,39 +54,54 @@ static inline void put_bytes(struct enc *e, struct terse_str s) {
         memcpy(p, s.p, s.n);
 }
 
-static inline void put_varint(struct enc *e, uint64_t v) {
+static void put_varint(struct enc *e, uint64_t v) {
     uint8_t bytes[WIRE_VARINT_MAX];
-    if (v < 0x80) { /* nearly all */
-        uint8_t *p = reserve(e, 1);
-        if (p)
-            *p = (uint8_t)v;
-        return;
-    }
     size_t n = wire_put_varint(bytes, v);
     put_bytes(e, (struct terse_str){(const char *)bytes, n});
 }
 
-static void put_tag(struct enc *e, uint32_t number, enum wire_type type) {
+/* Puts a tag in front, and between it and what is there the byte `v`. */
+static inline void put_short(struct enc *e, uint32_t number,
+                             enum wire_type type, uint8_t v) {
+    uint32_t tag = number << 3 | type;
+    uint8_t *p = tag < 0x80 ? reserve(e, 2) : reserve(e, 3);
+    if (!p)
+        return;
+    if (tag < 0x80) {
+        p[0] = (uint8_t)tag;
+        p[1] = v;
+    } else {
+        p[0] = (uint8_t)(tag | 0x80);
+        p[1] = (uint8_t)(tag >> 7);
+        p[2] = v;
+    }
+}
+
+/* Puts a tag in front, and behind it v: a length or the value itself. */
+static inline void put_tagged(struct enc *e, uint32_t number,
+                              enum wire_type type, uint64_t v) {
+    if (v < 0x80 && number < 0x800) { /* nearly all */
+        put_short(e, number, type, (uint8_t)v);
+        return;
+    }
+    put_varint(e, v);
     put_varint(e, (uint64_t)number << 3 | type);
 }
 
 static void put_varint_field(struct enc *e, uint32_t number, uint64_t v) {
-    put_varint(e, v);
-    put_tag(e, number, WIRE_VARINT);
+    put_tagged(e, number, WIRE_VARINT, v);
 }
 
 static void put_bytes_field(struct enc *e, uint32_t number,
                             struct terse_str s) {
     put_bytes(e, s);
-    put_varint(e, s.n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, s.n);
 }
 
 /* Puts tag and length in front of what was written since the content was `end`
  * bytes long. */
 static void put_header(struct enc *e, uint32_t number, size_t end) {
-    put_varint(e, e->out->len - end);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, e->out->len - end);
 }
 
 /* ---- values ----------------------------------------------------------------
@@ -105,8 +120,7 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
         e->out->len -= n;
         return false;
     }
-    put_varint(e, n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, n);
     return true;
 }
 
@@ -129,8 +143,7 @@ static bool put_packed(struct enc *e, uint32_t number, struct terse_str s) {
     e->out->len -= room - n;
     if (n == 0)
         return false;
-    put_varint(e, n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, n);
     return true;
 }
 

@@ -26,7 +26,7 @@
 
 enum {
     SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
-    NAMES_MAX = 1024,  /* unknown names that a parser may keep */
+    NAMES_MAX = 1024,  /* names that a parser may keep */
     HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
     ATTRS_MAX = 256,   /* nor more attributes than the decoder */
@@ -63,6 +63,7 @@ struct terse_reader {
     size_t lead;       /* bytes of this header that were checked by hand */
 
     struct xml_spaces spaces;
+    struct xml_names names;
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
     uint32_t depth;          /* open elements, the stream itself included */
@@ -114,16 +115,14 @@ static const char bad_prefix[] =
  */
 
 /* Whether the element at hand has become too large. */
-static bool over_size(struct terse_reader *r) {
+static inline bool over_size(struct terse_reader *r) {
+    if (r->fed - r->start <= r->limits.stanza_bytes)
+        return false; /* not with all that was given to libxml2 */
     uint64_t at = consumed(r);
     if (at <= r->start || at - r->start <= r->limits.stanza_bytes)
         return false;
     fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
     return true;
-}
-
-static struct terse_str str_of_name(const xmlChar *s) {
-    return s ? str_of((const char *)s) : (struct terse_str){"", 0};
 }
 
 /* libxml2 leaves a colon in a local name where its prefix is not declared. */
@@ -169,10 +168,12 @@ static void append(struct terse_node *parent, struct terse_node *node) {
  * value and its end. Names belong to the dictionary, values to its buffer. */
 static bool take_attr(struct terse_reader *r, struct node_attr *out,
                       const xmlChar **five) {
-    out->name = str_of_name(five[0]);
-    out->ns = str_of_name(five[2]);
-    out->value.n = (size_t)(five[4] - five[3]);
-    out->qname = xml_names_find(schema_names(r->schema), five[2], five[0]);
+    const struct xml_name *n = xml_names_find(
+        &r->names, r->schema, five[ATTR_URI], five[ATTR_LOCAL]);
+    out->name = (struct terse_str){n->name, n->name_n};
+    out->ns = (struct terse_str){n->ns ? n->ns : "", n->ns_n};
+    out->qname = n->qname;
+    out->value.n = (size_t)(five[ATTR_TO] - five[ATTR_FROM]);
     if (!out->qname && !good_name(r, out->name, out->ns))
         return false;
     if (out->value.n > r->limits.text_bytes) {
@@ -184,7 +185,7 @@ static bool take_attr(struct terse_reader *r, struct node_attr *out,
         fail(r, TERSE_ENOMEM, "out of memory for one attribute");
         return false;
     }
-    memcpy(copy, five[3], out->value.n);
+    memcpy(copy, five[ATTR_FROM], out->value.n);
     out->value.p = copy;
     return true;
 }
@@ -213,8 +214,10 @@ static struct terse_node *take_element(struct terse_reader *r,
                                        const xmlChar *name, const xmlChar *ns,
                                        uint32_t n_spaces, uint32_t n_attrs,
                                        const xmlChar **attrs) {
-    struct terse_str local = str_of_name(name), uri = str_of_name(ns);
-    uint16_t qname = xml_names_find(schema_names(r->schema), ns, name);
+    const struct xml_name *n = xml_names_find(&r->names, r->schema, ns, name);
+    struct terse_str local = {n->name, n->name_n};
+    struct terse_str uri = {n->ns ? n->ns : "", n->ns_n};
+    uint16_t qname = n->qname;
     if (!qname && !good_name(r, local, uri))
         return NULL;
     if (n_attrs - n_spaces > r->limits.attributes) {
@@ -255,11 +258,10 @@ static void emit(struct terse_reader *r, enum terse_event event,
     r->elements = 0;
     /* libxml2 reports a start tag before it steps over its '>'. */
     r->start = consumed(r) + (event == TERSE_OPEN ? 1 : 0);
-    int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
     if (event == TERSE_CLOSE && !r->pending)
         r->pending = PENDING_END;
     if (event == TERSE_ELEMENT && !r->pending &&
-        xmlDictSize(r->ctxt->dict) - known > NAMES_MAX)
+        xmlDictSize(r->ctxt->dict) > NAMES_MAX)
         r->pending = PENDING_RENEW;
     if (r->pending)
         stop_here(r);
@@ -602,6 +604,7 @@ static void drop_parser(struct terse_reader *r) {
     if (r->ctxt)
         xmlFreeParserCtxt(r->ctxt);
     r->ctxt = NULL;
+    r->names = (struct xml_names){0};
     r->fed = r->start = r->after_cr = 0;
     r->scan = (struct xml_scan){.max_attrs = r->limits.attributes + SPACES_MAX};
     r->lead = 0;
@@ -614,17 +617,10 @@ static void drop_parser(struct terse_reader *r) {
 static bool make_parser(struct terse_reader *r) {
     xmlSAXHandler sax = handler;
     xmlParserCtxtPtr ctxt = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
-    xmlDictPtr dict = xmlDictCreateSub(xml_names_dict(schema_names(r->schema)));
-    if (!ctxt || !dict) {
-        if (ctxt)
-            xmlFreeParserCtxt(ctxt);
-        if (dict)
-            xmlDictFree(dict);
+    if (!ctxt) {
         fail(r, TERSE_ENOMEM, "out of memory for a parser");
         return false;
     }
-    xmlDictFree(ctxt->dict); /* still empty */
-    ctxt->dict = dict;
     /* NOENT: &amp; in attributes comes as '&'. There are no other entities. */
     xmlCtxtUseOptions(ctxt, XML_PARSE_NOENT | XML_PARSE_NONET);
     r->ctxt = ctxt;
@@ -707,9 +703,9 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
     size_t good = xml_scan(&r->scan, p, n, &err);
     r->unread = 0;
     r->kept = good > 0 && p[good - 1] == '\r' ? 1 : 0;
+    r->fed += good;
     if (good > 0)
         xmlParseChunk(r->ctxt, p, (int)good, 0);
-    r->fed += good;
     if (r->pending == PENDING_NONE) {
         if (good == n && !failed(r))
             good = xml_scan_left(&r->scan, p, n, left_unread(r, n), &err);

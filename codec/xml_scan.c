@@ -172,29 +172,55 @@ static size_t follow(struct xml_scan *s, const char *p, size_t i, size_t n,
 /* ---- many bytes at once ----------------------------------------------------
  */
 
-enum { LUMP = 32 };
+static const uint64_t ONES = UINT64_C(0x0101010101010101);
+static const uint64_t HIGHS = UINT64_C(0x8080808080808080);
 
-/* What the bytes of a lump are. */
+/* What gcc and clang have for vectors: each operator works on 16 bytes, and a
+ * comparison gives 0xff where it holds. */
+enum { LANES = 16, LUMP = 31 * LANES };
+typedef uint8_t lanes __attribute__((vector_size(LANES)));
+
+/* What is found among the bytes of a lump. */
 struct lump {
-    uint8_t high, refs, equals;
+    bool high, refs;
+    unsigned equals;
 };
 
-/* Loops of fixed length without a branch: compilers make vectors of them. */
-static struct lump look(const uint8_t p[LUMP]) {
+/* Looks at n bytes, LUMP at most: eight lanes together count to 255. */
+static struct lump look(const char *p, size_t n) {
+    lanes high = {0}, refs = {0}, equals = {0}, v;
     struct lump l = {0};
-    for (int i = 0; i < LUMP; i++) {
-        l.high |= p[i];
-        l.refs |= p[i] == '&';
-        l.equals = (uint8_t)(l.equals + (p[i] == '='));
+    for (size_t i = 0; i < n; i += LANES) {
+        if (n - i < LANES) {
+            v = (lanes){0};
+            memcpy(&v, p + i, n - i);
+        } else {
+            memcpy(&v, p + i, LANES);
+        }
+        high |= v;
+        refs |= (lanes)(v == '&');
+        equals -= (lanes)(v == '=');
     }
-    l.high &= 0x80;
+    uint64_t h[2], r[2], e[2];
+    memcpy(h, &high, LANES);
+    memcpy(r, &refs, LANES);
+    memcpy(e, &equals, LANES);
+    l.high = (h[0] | h[1]) & HIGHS;
+    l.refs = r[0] | r[1];
+    l.equals = (unsigned)(e[0] * ONES >> 56) + (unsigned)(e[1] * ONES >> 56);
     return l;
 }
 
-static bool utf8_bytes(struct xml_scan *s, const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!utf8(s, p[i]))
+static bool utf8_bytes(struct xml_scan *s, const char *p, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t w = HIGHS;
+        if (s->more == 0 && n - i >= 8)
+            memcpy(&w, p + i, 8);
+        if (!(w & HIGHS))
+            i += 7; /* ASCII */
+        else if (!utf8(s, (uint8_t)p[i]))
             return false;
+    }
     return true;
 }
 
@@ -205,15 +231,11 @@ static bool fine_as_a_whole(const struct xml_scan *s, const char *p, size_t n) {
     struct xml_scan chars = *s;
     size_t equals = 0;
     for (size_t i = 0; i < n; i += LUMP) {
-        uint8_t last[LUMP] = {0};
-        const uint8_t *q = (const uint8_t *)p + i;
         size_t have = n - i < LUMP ? n - i : LUMP;
-        if (have < LUMP)
-            q = memcpy(last, q, have);
-        struct lump l = look(q);
+        struct lump l = look(p + i, have);
         equals += l.equals;
         if (l.refs ||
-            ((l.high || chars.more > 0) && !utf8_bytes(&chars, q, have)))
+            ((l.high || chars.more > 0) && !utf8_bytes(&chars, p + i, have)))
             return false;
     }
     return equals <= s->max_attrs && chars.more == 0;
