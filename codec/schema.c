@@ -39,6 +39,7 @@ struct value_slot {
 struct sc_enum {
     struct terse_str *by_number; /* p == NULL: no such value */
     uint32_t max_number;
+    unsigned look; /* what text_look says of all of them */
 };
 
 struct terse_schema {
@@ -293,8 +294,10 @@ static bool make_enum(struct terse_schema *s, uint16_t index) {
         take(s, (size_t)out->max_number + 1, sizeof(*out->by_number));
     if (!out->by_number)
         return false;
+    out->look = TEXT_CALM | TEXT_CALMER;
     for (uint16_t i = 0; i < e->n_values; i++) {
         struct terse_str text = str_of(e->values[i].text);
+        out->look &= text_look(text);
         struct value_slot *slot = value_slot(s, index, text);
         *slot = (struct value_slot){text, e->values[i].number,
                                     e->values[i].since, (uint16_t)(index + 1)};
@@ -332,6 +335,10 @@ bool schema_text(const struct terse_schema *s, uint16_t values, uint64_t number,
         return false;
     *out = e->by_number[number];
     return out->p != NULL;
+}
+
+unsigned schema_text_look(const struct terse_schema *s, uint16_t values) {
+    return s->enums[values].look;
 }
 
 bool schema_word(const struct terse_schema *s, struct terse_str text,

@@ -121,6 +121,9 @@ bool schema_value(const struct terse_schema *schema, uint16_t values,
 bool schema_text(const struct terse_schema *schema, uint16_t values,
                  uint64_t number, struct terse_str *out);
 
+/* What text_look (text.h) says of all texts of an enum at least. */
+unsigned schema_text_look(const struct terse_schema *schema, uint16_t values);
+
 /* The same for the dictionary. */
 bool schema_word(const struct terse_schema *schema, struct terse_str text,
                  uint32_t revision, uint32_t *out);

@@ -53,7 +53,7 @@ struct looks {
     uint64_t bad, apos; /* the high bits count */
 };
 
-static void look(struct looks *l, uint64_t w) {
+static inline void look(struct looks *l, uint64_t w) {
     uint64_t small = (w - ONES * ' ') & ~w;
     /* '<' and '>' differ in one bit. */
     l->bad |= w | small | any_is(w, '&') | any_is(w & ~(ONES * 2), '<');
@@ -63,20 +63,23 @@ static void look(struct looks *l, uint64_t w) {
 unsigned text_look(struct terse_str s) {
     const uint64_t highs = ONES * 0x80;
     struct looks l = {0, 0};
-    uint64_t w;
-    for (size_t i = 0; i + 8 <= s.n; i += 8) {
+    uint64_t w = ONES * 'a';
+    for (size_t i = 0; i + 8 < s.n; i += 8) {
         memcpy(&w, s.p + i, 8);
         look(&l, w);
     }
     if (s.n >= 8) { /* the last eight: some of them again */
         memcpy(&w, s.p + s.n - 8, 8);
-        look(&l, w);
+    } else if (s.n >= 4) {
+        uint32_t four[2];
+        memcpy(&four[0], s.p, 4);
+        memcpy(&four[1], s.p + s.n - 4, 4);
+        w = (uint64_t)four[1] << 32 | four[0];
     } else {
-        w = ONES * 'a';
         for (size_t i = 0; i < s.n; i++)
             w = w << 8 | (uint8_t)s.p[i];
-        look(&l, w);
     }
+    look(&l, w);
     if (l.bad & highs)
         return 0;
     return l.apos & highs ? TEXT_CALM : TEXT_CALM | TEXT_CALMER;

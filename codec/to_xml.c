@@ -37,6 +37,7 @@ struct dec {
     enum terse_err err;
     uint32_t elements, depth;
     uint32_t n_attrs;            /* of the element whose tag is being written */
+    uint64_t names;              /* name_bit of those */
     struct dec_attr *attrs;      /* ATTRS_MAX of them; not cleared: 8 KB */
     const struct dec_attr *want; /* only this attribute's value is written */
     bool found;
@@ -148,7 +149,7 @@ static bool read_value(struct dec *d, const struct wire_field *w,
     case FORM_NAMED:
         if (!schema_text(d->schema, values, w->value, &out->s))
             return bad(d, at, "a number that stands for nothing");
-        out->look = text_look(out->s);
+        out->look = schema_text_look(d->schema, values);
         return true;
     default:
         out->look = TEXT_CALM | TEXT_CALMER;
@@ -247,6 +248,7 @@ static bool enter(struct dec *d, const void *at) {
     if (++d->elements > d->limits->elements)
         return over(d, at, "elements in one stanza", d->limits->elements);
     d->n_attrs = 0;
+    d->names = 0;
     return true;
 }
 
@@ -311,6 +313,12 @@ static bool check_name(struct dec *d, struct terse_str name,
     return true;
 }
 
+/* One of 64 bits, the same for the same name, mostly another for another. */
+static uint64_t name_bit(struct terse_str name) {
+    size_t sum = name.n * 7 + (uint8_t)name.p[0] + (uint8_t)name.p[name.n - 1];
+    return UINT64_C(1) << (sum % 64);
+}
+
 /* An attribute: its name, and if a schema has it, " name='". */
 struct attr {
     struct terse_str ns, name, open;
@@ -319,9 +327,11 @@ struct attr {
 /* Begins an attribute: " name='". The caller writes value and quote. */
 static bool start_attr(struct dec *d, const struct attr *attr, const void *at) {
     struct terse_str ns = attr->ns, name = attr->name;
-    for (uint32_t i = 0; i < d->n_attrs; i++)
+    uint64_t bit = name_bit(name);
+    for (uint32_t i = 0; (d->names & bit) && i < d->n_attrs; i++)
         if (str_eq(d->attrs[i].name, name) && str_eq(d->attrs[i].ns, ns))
             return bad(d, at, "an attribute that comes twice");
+    d->names |= bit;
     if (d->n_attrs >= d->limits->attributes || d->n_attrs >= ATTRS_MAX)
         return over(d, at, "attributes in one element", d->limits->attributes);
     if (ns.n == 0 && str_is(name, "xmlns"))
@@ -743,6 +753,7 @@ static void open_stream(struct dec *d, const struct sc_field *f,
     xml_lit(&d->out, "<stream:stream xmlns='" TERSE_NS_CLIENT
                      "' xmlns:stream='" TERSE_NS_STREAM "'");
     d->n_attrs = 0;
+    d->names = 0;
     struct terse_str content;
     typed_attrs(d, type, w->bytes, &content);
     size_t len = xml_size(&d->out);

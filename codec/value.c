@@ -163,13 +163,15 @@ static size_t print_datetime(uint8_t form, uint64_t wire, char *out) {
 /* ---- bytes ----------------------------------------------------------------
  */
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
+/* What a character stands for, plus 1; 0 if it stands for nothing. Tables,
+ * since nothing tells a processor whether a letter or a digit comes next. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+static int hex_digit(char c) { return hex_digits[(uint8_t)c] - 1; }
 
 static const char hex_chars[] = "0123456789abcdef";
 
@@ -203,7 +205,6 @@ static bool from_uuid(struct terse_str s, uint8_t *out) {
 static const char base64_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                    "abcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* What a character stands for, plus 1; 0 if it stands for nothing. */
 static const uint8_t base64_digits[256] = {
     ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,
     ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12,
