@@ -5,7 +5,6 @@
  */
 #include "schema.h"
 
-#include <libxml/parser.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "str.h"
 #include "text.h"
 #include "value.h"
+#include "xml_names.h"
 
 struct qname {
     struct terse_str ns, name;
@@ -394,8 +394,8 @@ static bool make_ready(struct terse_schema *s, struct sc_field *f) {
     case BIND_ATTR:
         if (f->ns.n > 0 && !str_is(f->ns, TERSE_NS_XML))
             return true;
-        f->open = joined(s, str_of(f->ns.n > 0 ? " xml:" : " "), f->name, none,
-                         eq);
+        f->open =
+            joined(s, str_of(f->ns.n > 0 ? " xml:" : " "), f->name, none, eq);
         return f->open.p != NULL;
     case BIND_LEAF_ATTR:
         f->attr = str_of(f->t->attr);
@@ -510,7 +510,7 @@ enum terse_err terse_schema_new(struct terse_schema **out) {
         return TERSE_ENOMEM;
     arena_init(&s->arena, SCHEMA_BYTES_MAX);
     s->t = &terse_tables;
-    xmlInitParser(); /* once, before there can be a second thread */
+    xml_names_begin();
     if (!make_types(s) || !make_enums(s) || !make_qnames(s) || !make_ways(s)) {
         terse_schema_free(s);
         return TERSE_ENOMEM;

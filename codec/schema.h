@@ -17,8 +17,8 @@ struct sc_field {
     struct terse_str open, close;
     struct terse_str attr, attr_open; /* LEAF_ATTR: its attribute */
     uint16_t attr_qname;              /* of that */
-    uint16_t index;      /* in its type's fields */
-    uint8_t wire;        /* enum wire_type */
+    uint16_t index;                   /* in its type's fields */
+    uint8_t wire;                     /* enum wire_type */
 };
 
 struct sc_type {

@@ -389,8 +389,7 @@ enum terse_err terse_encode(const struct terse_schema *schema,
     e.revision = limits->revision > 0 ? limits->revision : 1;
     sc_used used = {0};
     size_t max = out->max;
-    if (error)
-        *error = (struct terse_error){0};
+    err_clear(error);
     if (event == TERSE_ELEMENT &&
         terse_node_is(node, TERSE_NS_STREAM, "stream")) {
         terse_buf_reset(out);

@@ -122,8 +122,8 @@ static bool bytes_chars(struct dec *d, uint8_t form, struct terse_str bytes,
     return true;
 }
 
-/* Reads the value of a wire field as what `form` says. What is PACKED is checked
- * when it is written. */
+/* Reads the value of a wire field as what `form` says. What is PACKED is
+ * checked when it is written. */
 static bool read_value(struct dec *d, const struct wire_field *w,
                        const void *at, uint8_t form, uint8_t flags,
                        uint16_t values, struct chars *out) {
@@ -198,8 +198,7 @@ static void write_packed(struct dec *d, struct terse_str packed,
     }
     if (d->out.err != TERSE_OK)
         return;
-    struct terse_str text = {(const char *)d->out.p,
-                             xml_size(&d->out) - from};
+    struct terse_str text = {(const char *)d->out.p, xml_size(&d->out) - from};
     text.p -= text.n;
     unsigned look = text_look(text);
     if (look & (as == CHARS_TEXT ? TEXT_CALM : TEXT_CALMER))
@@ -800,7 +799,6 @@ enum terse_err terse_decode(const struct terse_schema *schema,
                             const struct terse_limits *limits,
                             const void *bytes, size_t n, enum terse_place place,
                             struct terse_buf *out, struct terse_error *error) {
-    struct terse_error own;
     struct dec_attr attrs[ATTRS_MAX];
     struct dec d = {
         .schema = schema,
@@ -808,12 +806,10 @@ enum terse_err terse_decode(const struct terse_schema *schema,
         .place = place,
         .start = bytes,
         .attrs = attrs,
-        .error = error ? error : &own,
+        .error = error,
     };
     size_t len = out->len, max = out->max;
-    d.error->code = TERSE_OK; /* not all of it: half a kilobyte */
-    d.error->offset = 0;
-    d.error->path[0] = d.error->text[0] = '\0';
+    err_clear(error);
     if (max > len && max - len > limits->stanza_bytes)
         out->max = len + limits->stanza_bytes;
     xml_begin(&d.out, out);

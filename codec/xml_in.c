@@ -168,8 +168,8 @@ static void append(struct terse_node *parent, struct terse_node *node) {
  * value and its end. Names belong to the dictionary, values to its buffer. */
 static bool take_attr(struct terse_reader *r, struct node_attr *out,
                       const xmlChar **five) {
-    const struct xml_name *n = xml_names_find(
-        &r->names, r->schema, five[ATTR_URI], five[ATTR_LOCAL]);
+    const struct xml_name *n =
+        xml_names_find(&r->names, r->schema, five[ATTR_URI], five[ATTR_LOCAL]);
     out->name = (struct terse_str){n->name, n->name_n};
     out->ns = (struct terse_str){n->ns ? n->ns : "", n->ns_n};
     out->qname = n->qname;
@@ -230,8 +230,7 @@ static struct terse_node *take_element(struct terse_reader *r,
     node->name = local;
     node->ns = uri;
     node->qname = qname;
-    if (n_attrs > n_spaces &&
-        !take_attrs(r, node, n_spaces, n_attrs, attrs))
+    if (n_attrs > n_spaces && !take_attrs(r, node, n_spaces, n_attrs, attrs))
         return NULL;
     return node;
 }
@@ -376,9 +375,8 @@ static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
         const xmlChar **attr = attrs + 5 * i;
         if (!attr[ATTR_PREFIX] || xml_is_space(&r->spaces, attr))
             continue;
-        found =
-            xml_spaces_find(*scope, attr[ATTR_PREFIX], &attr[ATTR_URI]) &&
-            !is_twice(attrs, i);
+        found = xml_spaces_find(*scope, attr[ATTR_PREFIX], &attr[ATTR_URI]) &&
+                !is_twice(attrs, i);
     }
     if (!found)
         fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);

@@ -1,7 +1,11 @@
 /* xml_names.c: see xml_names.h. */
 #include "xml_names.h"
 
+#include <libxml/parser.h>
+
 #include "str.h"
+
+void xml_names_begin(void) { xmlInitParser(); }
 
 void xml_names_learn(struct xml_name *slot, const struct terse_schema *schema,
                      const void *ns, const void *name) {

@@ -15,6 +15,9 @@ struct xml_name {
     uint16_t qname;        /* schema_qname of them */
 };
 
+/* Call once, before there can be a second thread: readies libxml2. */
+void xml_names_begin(void);
+
 /* Of one parser; all zero at its start. */
 enum { XML_NAMES_BITS = 7 };
 struct xml_names {

@@ -45,10 +45,10 @@ static inline bool xml_is_space(const struct xml_spaces *spaces,
 /* Puts what the attribute `attr` declares in front of *scope. TERSE_ENAMESPACE
  * if it must not be declared, TERSE_ELIMIT over `max` around one element,
  * TERSE_ENOMEM. */
-TERSE_NODISCARD enum terse_err
-xml_spaces_add(const struct xml_spaces *spaces, struct arena *arena,
-               uint32_t max, const xmlChar *const *attr,
-               const struct xml_space **scope);
+TERSE_NODISCARD enum terse_err xml_spaces_add(const struct xml_spaces *spaces,
+                                              struct arena *arena, uint32_t max,
+                                              const xmlChar *const *attr,
+                                              const struct xml_space **scope);
 
 /* The namespace that a prefix stands for, NULL for none; `uri` is what libxml2
  * knows, from the header. False if a prefix is not declared. */
