@@ -19,14 +19,14 @@ struct qname {
 };
 
 struct way_row { /* while they are collected */
-    uint64_t key;
+    uint32_t key;
     uint32_t rank;
     struct sc_way way;
 };
 
-struct way_slot {
-    uint64_t key; /* 0: free */
-    struct sc_ways ways;
+struct way_slot { /* small, so that many of them are near each other */
+    uint32_t key; /* 0: free */
+    uint16_t first, n;
 };
 
 struct value_slot {
@@ -83,7 +83,7 @@ static uint32_t hash_bytes(uint32_t h, struct terse_str s) {
 
 static const uint32_t HASH_START = UINT32_C(2166136261);
 
-static uint32_t hash_key(uint64_t key) {
+static uint32_t hash_key(uint32_t key) {
     return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
@@ -159,11 +159,13 @@ static bool make_qnames(struct terse_schema *s) {
 /* ---- ways -----------------------------------------------------------------
  */
 
-static uint64_t way_key(const struct terse_schema *s,
+/* make_ways looks whether there are not too many types for it. */
+enum { TYPES_MAX = 1 << 14 };
+static uint32_t way_key(const struct terse_schema *s,
                         const struct sc_type *type, enum sc_item item,
                         uint16_t qname) {
-    uint64_t index = (uint64_t)(type - s->types);
-    return (index << 24 | (uint64_t)item << 16 | qname) + 1;
+    uint32_t index = (uint32_t)(type - s->types);
+    return (index << 18 | (uint32_t)item << 16 | qname) + 1;
 }
 
 /* Typed forms first, since they are smaller where they fit; then packed text,
@@ -229,7 +231,7 @@ static int by_key_and_rank(const void *a, const void *b) {
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-static struct way_slot *way_slot(const struct terse_schema *s, uint64_t key) {
+static struct way_slot *way_slot(const struct terse_schema *s, uint32_t key) {
     uint32_t i = hash_key(key) & s->way_mask;
     while (s->way_slots[i].key != 0 && s->way_slots[i].key != key)
         i = (i + 1) & s->way_mask;
@@ -237,6 +239,8 @@ static struct way_slot *way_slot(const struct terse_schema *s, uint64_t key) {
 }
 
 static bool make_ways(struct terse_schema *s) {
+    if (s->t->n_types >= TYPES_MAX)
+        return false;
     for (uint16_t i = 0; i < s->t->n_types; i++)
         for (uint16_t j = 0; j < s->types[i].n_fields; j++)
             add_field_ways(s, &s->types[i], &s->types[i].fields[j]);
@@ -252,9 +256,9 @@ static bool make_ways(struct terse_schema *s) {
         s->ways[i] = s->rows[i].way;
         if (slot->key == 0) {
             slot->key = s->rows[i].key;
-            slot->ways.ways = &s->ways[i];
+            slot->first = (uint16_t)i;
         }
-        slot->ways.n++;
+        slot->n++;
     }
     return true;
 }
@@ -262,7 +266,8 @@ static bool make_ways(struct terse_schema *s) {
 struct sc_ways schema_ways(const struct terse_schema *s,
                            const struct sc_type *type, enum sc_item item,
                            uint16_t qname) {
-    return way_slot(s, way_key(s, type, item, qname))->ways;
+    const struct way_slot *slot = way_slot(s, way_key(s, type, item, qname));
+    return (struct sc_ways){s->ways + slot->first, slot->n};
 }
 
 /* Field and enum numbers index arrays; the generator keeps them below. */
