@@ -26,10 +26,15 @@ struct xml_space {
 /* An attribute as libxml2 gives it: five pointers. */
 enum xml_attr_at { ATTR_LOCAL, ATTR_PREFIX, ATTR_URI, ATTR_FROM, ATTR_TO };
 
-/* Of one parser. */
+/* Of one parser; all zero before its header. */
+enum { XML_SPACES_RECENT = 16 };
 struct xml_spaces {
     xmlDictPtr dict;
     const xmlChar *xmlns; /* the name, in dict */
+    struct xml_recent {
+        const xmlChar *uri; /* in dict; NULL: free */
+        size_t n;
+    } recent[XML_SPACES_RECENT]; /* default namespaces that were declared */
 };
 
 /* Call with the start tag of the stream: from then on `ctxt` declares nothing
@@ -45,7 +50,7 @@ static inline bool xml_is_space(const struct xml_spaces *spaces,
 /* Puts what the attribute `attr` declares in front of *scope. TERSE_ENAMESPACE
  * if it must not be declared, TERSE_ELIMIT over `max` around one element,
  * TERSE_ENOMEM. */
-TERSE_NODISCARD enum terse_err xml_spaces_add(const struct xml_spaces *spaces,
+TERSE_NODISCARD enum terse_err xml_spaces_add(struct xml_spaces *spaces,
                                               struct arena *arena, uint32_t max,
                                               const xmlChar *const *attr,
                                               const struct xml_space **scope);
