@@ -1,15 +1,8 @@
 /* arena.c: blocks of doubling size; the newest is the one that is filled. */
 #include "arena.h"
 
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct arena_block {
-    struct arena_block *next;
-    size_t cap, used;
-    alignas(max_align_t) char data[];
-};
 
 enum { FIRST_BLOCK = 4096, BLOCK_MAX = 256 * 1024 };
 
@@ -61,26 +54,13 @@ static struct arena_block *add_block(struct arena *arena, size_t need) {
     return block;
 }
 
-static void *take(struct arena *arena, size_t n, size_t align) {
-    struct arena_block *block = arena->current;
-    size_t at = 0;
-    if (block)
-        at = (block->used + align - 1) / align * align;
-    if (!block || at > block->cap || n > block->cap - at) {
-        block = add_block(arena, n);
-        if (!block)
-            return NULL;
-        at = 0;
-    }
-    block->used = at + n;
-    return block->data + at;
+void *arena_more(struct arena *arena, size_t n) {
+    struct arena_block *block = add_block(arena, n);
+    if (!block)
+        return NULL;
+    block->used = n;
+    return block->data;
 }
-
-void *arena_alloc(struct arena *arena, size_t n) {
-    return take(arena, n, alignof(max_align_t));
-}
-
-char *arena_chars(struct arena *arena, size_t n) { return take(arena, n, 1); }
 
 char *arena_extend(struct arena *arena, char *p, size_t n, size_t more) {
     struct arena_block *block = arena->current;

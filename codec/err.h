@@ -4,6 +4,15 @@
 
 #include "terse.h"
 
+/* Makes *error, if not NULL, TERSE_OK. Its strings are half a kilobyte. */
+static inline void err_clear(struct terse_error *error) {
+    if (!error)
+        return;
+    error->code = TERSE_OK;
+    error->offset = 0;
+    error->path[0] = error->text[0] = '\0';
+}
+
 /* Fills *error, if not NULL and still TERSE_OK, and returns code. The text is a
  * sentence without content of the stanza. */
 #if defined(__GNUC__)

@@ -195,8 +195,10 @@ static void message(struct insp *in, const struct sc_type *type,
 enum terse_err terse_inspect(const struct terse_schema *schema,
                              const void *frame, size_t n,
                              struct terse_buf *out) {
-    struct insp in = {.schema = schema, .out = {.buf = out}};
+    struct insp in = {.schema = schema};
+    xml_begin(&in.out, out);
     message(&in, schema_frame(schema), (struct terse_str){frame, n});
+    xml_end(&in.out);
     if (in.out.err != TERSE_OK)
         return in.out.err;
     return in.bad ? TERSE_EFRAME : TERSE_OK;

@@ -4,6 +4,8 @@
 
 #include "terse.h"
 
+struct xml_space; /* the reader's own: xml_spaces.h */
+
 struct node_attr {
     struct terse_str name, ns, value;
     uint16_t qname; /* schema_qname of {ns}name, 0 if no schema names it */
@@ -17,7 +19,7 @@ struct terse_node {
     struct node_attr *attrs;
     uint32_t n_attrs;
     uint16_t qname;
-    uint16_t spaces; /* namespace declarations in its tag */
+    const struct xml_space *scope; /* declarations around its content */
 };
 
 static inline bool node_is_text(const struct terse_node *node) {

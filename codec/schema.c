@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "str.h"
+#include "text.h"
 #include "value.h"
 #include "xml_names.h"
 
@@ -18,14 +19,14 @@ struct qname {
 };
 
 struct way_row { /* while they are collected */
-    uint64_t key;
+    uint32_t key;
     uint32_t rank;
     struct sc_way way;
 };
 
-struct way_slot {
-    uint64_t key; /* 0: free */
-    struct sc_ways ways;
+struct way_slot { /* small, so that many of them are near each other */
+    uint32_t key; /* 0: free */
+    uint16_t first, n;
 };
 
 struct value_slot {
@@ -38,6 +39,7 @@ struct value_slot {
 struct sc_enum {
     struct terse_str *by_number; /* p == NULL: no such value */
     uint32_t max_number;
+    unsigned look; /* what text_look says of all of them */
 };
 
 struct terse_schema {
@@ -59,20 +61,29 @@ struct terse_schema {
 
     struct value_slot *value_slots;
     uint32_t value_mask;
-
-    struct xml_names *names;
 };
 
-/* FNV-1a; the tables are fixed, so nobody can choose what collides. */
+/* Multiplies eight bytes at a time, as FNV-1a does one. The tables are fixed,
+ * so nobody can choose what collides in them. */
 static uint32_t hash_bytes(uint32_t h, struct terse_str s) {
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
-    return (h ^ 0xff) * UINT32_C(16777619);
+    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t sum = (h + s.n) * k, w = 0;
+    for (size_t i = 0; i + 8 < s.n; i += 8) {
+        memcpy(&w, s.p + i, 8);
+        sum = (sum ^ w) * k;
+        sum ^= sum >> 29;
+    }
+    if (s.n >= 8)
+        memcpy(&w, s.p + s.n - 8, 8); /* some of them again */
+    else
+        for (size_t i = 0; i < s.n; i++)
+            w = w << 8 | (uint8_t)s.p[i];
+    return (uint32_t)((sum ^ w) * k >> 32);
 }
 
 static const uint32_t HASH_START = UINT32_C(2166136261);
 
-static uint32_t hash_key(uint64_t key) {
+static uint32_t hash_key(uint32_t key) {
     return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
@@ -148,11 +159,13 @@ static bool make_qnames(struct terse_schema *s) {
 /* ---- ways -----------------------------------------------------------------
  */
 
-static uint64_t way_key(const struct terse_schema *s,
+/* make_ways looks whether there are not too many types for it. */
+enum { TYPES_MAX = 1 << 14 };
+static uint32_t way_key(const struct terse_schema *s,
                         const struct sc_type *type, enum sc_item item,
                         uint16_t qname) {
-    uint64_t index = (uint64_t)(type - s->types);
-    return (index << 24 | (uint64_t)item << 16 | qname) + 1;
+    uint32_t index = (uint32_t)(type - s->types);
+    return (index << 18 | (uint32_t)item << 16 | qname) + 1;
 }
 
 /* Typed forms first, since they are smaller where they fit; then packed text
@@ -219,7 +232,7 @@ static int by_key_and_rank(const void *a, const void *b) {
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-static struct way_slot *way_slot(const struct terse_schema *s, uint64_t key) {
+static struct way_slot *way_slot(const struct terse_schema *s, uint32_t key) {
     uint32_t i = hash_key(key) & s->way_mask;
     while (s->way_slots[i].key != 0 && s->way_slots[i].key != key)
         i = (i + 1) & s->way_mask;
@@ -227,6 +240,8 @@ static struct way_slot *way_slot(const struct terse_schema *s, uint64_t key) {
 }
 
 static bool make_ways(struct terse_schema *s) {
+    if (s->t->n_types >= TYPES_MAX)
+        return false;
     for (uint16_t i = 0; i < s->t->n_types; i++)
         for (uint16_t j = 0; j < s->types[i].n_fields; j++)
             add_field_ways(s, &s->types[i], &s->types[i].fields[j]);
@@ -242,9 +257,9 @@ static bool make_ways(struct terse_schema *s) {
         s->ways[i] = s->rows[i].way;
         if (slot->key == 0) {
             slot->key = s->rows[i].key;
-            slot->ways.ways = &s->ways[i];
+            slot->first = (uint16_t)i;
         }
-        slot->ways.n++;
+        slot->n++;
     }
     return true;
 }
@@ -252,7 +267,8 @@ static bool make_ways(struct terse_schema *s) {
 struct sc_ways schema_ways(const struct terse_schema *s,
                            const struct sc_type *type, enum sc_item item,
                            uint16_t qname) {
-    return way_slot(s, way_key(s, type, item, qname))->ways;
+    const struct way_slot *slot = way_slot(s, way_key(s, type, item, qname));
+    return (struct sc_ways){s->ways + slot->first, slot->n};
 }
 
 /* Field and enum numbers index arrays; the generator keeps them below. */
@@ -284,8 +300,10 @@ static bool make_enum(struct terse_schema *s, uint16_t index) {
         take(s, (size_t)out->max_number + 1, sizeof(*out->by_number));
     if (!out->by_number)
         return false;
+    out->look = TEXT_CALM | TEXT_CALMER;
     for (uint16_t i = 0; i < e->n_values; i++) {
         struct terse_str text = str_of(e->values[i].text);
+        out->look &= text_look(text);
         struct value_slot *slot = value_slot(s, index, text);
         *slot = (struct value_slot){text, e->values[i].number,
                                     e->values[i].since, (uint16_t)(index + 1)};
@@ -325,6 +343,10 @@ bool schema_text(const struct terse_schema *s, uint16_t values, uint64_t number,
     return out->p != NULL;
 }
 
+unsigned schema_text_look(const struct terse_schema *s, uint16_t values) {
+    return s->enums[values].look;
+}
+
 bool schema_word(const struct terse_schema *s, struct terse_str text,
                  uint32_t revision, uint32_t *out) {
     return schema_value(s, s->t->word, text, revision, out);
@@ -340,6 +362,58 @@ bool schema_word_text(const struct terse_schema *s, uint64_t number,
 
 static struct terse_str str_or_none(const char *s) {
     return s ? str_of(s) : (struct terse_str){NULL, 0};
+}
+
+/* The strings one behind the other; p NULL if there is no memory. */
+static struct terse_str joined(struct terse_schema *s, struct terse_str a,
+                               struct terse_str b, struct terse_str c,
+                               struct terse_str end) {
+    const struct terse_str parts[] = {a, b, c, end};
+    struct terse_str out = {NULL, a.n + b.n + c.n + end.n};
+    char *p = take(s, out.n, 1);
+    out.p = p;
+    for (size_t i = 0; p && i < 4; i++) {
+        memcpy(p, parts[i].p, parts[i].n);
+        p += parts[i].n;
+    }
+    return out;
+}
+
+/* Sets open and close of a child that needs no prefix, and whose namespace
+ * needs no escape. */
+static bool make_tags(struct terse_schema *s, struct sc_field *f) {
+    struct terse_str none = str_of("");
+    if (str_is(f->ns, TERSE_NS_STREAM) || str_is(f->ns, TERSE_NS_XML) ||
+        !(text_look(f->ns) & TEXT_CALMER))
+        return true;
+    struct terse_str start = joined(s, str_of("<"), f->name, none, none);
+    f->close = joined(s, str_of("</"), f->name, none, str_of(">"));
+    if (!start.p || !f->close.p)
+        return false;
+    f->open = joined(s, start, str_of(" xmlns='"), f->ns, str_of("'"));
+    return f->open.p != NULL;
+}
+
+static bool make_ready(struct terse_schema *s, struct sc_field *f) {
+    struct terse_str none = str_of(""), eq = str_of("='");
+    switch ((enum table_bind)f->t->bind) {
+    case BIND_ATTR:
+        if (f->ns.n > 0 && !str_is(f->ns, TERSE_NS_XML))
+            return true;
+        f->open =
+            joined(s, str_of(f->ns.n > 0 ? " xml:" : " "), f->name, none, eq);
+        return f->open.p != NULL;
+    case BIND_LEAF_ATTR:
+        f->attr = str_of(f->t->attr);
+        f->attr_open = joined(s, str_of(" "), f->attr, none, eq);
+        return f->attr_open.p && make_tags(s, f);
+    case BIND_LEAF:
+    case BIND_FLAG:
+    case BIND_CHILD:
+        return make_tags(s, f);
+    default:
+        return true;
+    }
 }
 
 static void make_field(struct sc_field *out, const struct table_field *t,
@@ -411,6 +485,8 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
         return false;
     for (uint16_t i = 0; i < t->n_fields; i++) {
         make_field(&type->fields[i], &t->fields[i], i);
+        if (!make_ready(s, &type->fields[i]))
+            return false;
         type->by_number[t->fields[i].number] = (uint16_t)(i + 1);
         if (t->fields[i].bind == BIND_REST)
             type->rest = &type->fields[i];
@@ -464,18 +540,6 @@ uint32_t schema_revision(const struct terse_schema *s) {
     return s->t->revision;
 }
 
-bool schema_each_name(const struct terse_schema *s, schema_name_cb cb,
-                      void *arg) {
-    for (uint32_t i = 1; i <= s->n_qnames; i++)
-        if (!cb(arg, s->qnames[i].ns, s->qnames[i].name, (uint16_t)i))
-            return false;
-    return true;
-}
-
-const struct xml_names *schema_names(const struct terse_schema *s) {
-    return s->names;
-}
-
 /* ---- the whole ------------------------------------------------------------
  */
 
@@ -487,8 +551,8 @@ enum terse_err terse_schema_new(struct terse_schema **out) {
         return TERSE_ENOMEM;
     arena_init(&s->arena, SCHEMA_BYTES_MAX);
     s->t = &terse_tables;
-    if (!make_types(s) || !make_enums(s) || !make_qnames(s) || !make_ways(s) ||
-        !(s->names = xml_names_new(s))) {
+    xml_names_begin();
+    if (!make_types(s) || !make_enums(s) || !make_qnames(s) || !make_ways(s)) {
         terse_schema_free(s);
         return TERSE_ENOMEM;
     }
@@ -499,7 +563,6 @@ enum terse_err terse_schema_new(struct terse_schema **out) {
 void terse_schema_free(struct terse_schema *s) {
     if (!s)
         return;
-    xml_names_free(s->names);
     arena_fini(&s->arena);
     free(s);
 }

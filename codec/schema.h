@@ -12,14 +12,18 @@
 struct sc_field {
     const struct table_field *t;
     struct terse_str proto, name, ns;
-    uint16_t attr_qname; /* LEAF_ATTR: of its attribute */
-    uint16_t index;      /* in its type's fields */
-    uint16_t place;      /* index of the first private field of the same item,
-                            of itself if it is not private */
-    uint16_t twin;       /* index + 1 of the field of the same item whose form
-                            is BASE64 where this one's is PLAIN, or PLAIN where
-                            this one's is BASE64; 0: none */
-    uint8_t wire;        /* enum wire_type */
+    /* What a decoder writes: "<name xmlns='ns'" and "</name>", of an ATTR
+     * " name='"; p NULL where that depends on the stanza. */
+    struct terse_str open, close;
+    struct terse_str attr, attr_open; /* LEAF_ATTR: its attribute */
+    uint16_t attr_qname;              /* of that */
+    uint16_t index;                   /* in its type's fields */
+    uint16_t place; /* index of the first private field of the same item, of
+                       itself if it is not private */
+    uint16_t twin;  /* index + 1 of the field of the same item whose form is
+                       BASE64 where this one's is PLAIN, or PLAIN where this
+                       one's is BASE64; 0: none */
+    uint8_t wire;   /* enum wire_type */
 };
 
 struct sc_type {
@@ -122,21 +126,13 @@ bool schema_value(const struct terse_schema *schema, uint16_t values,
 bool schema_text(const struct terse_schema *schema, uint16_t values,
                  uint64_t number, struct terse_str *out);
 
+/* What text_look (text.h) says of all texts of an enum at least. */
+unsigned schema_text_look(const struct terse_schema *schema, uint16_t values);
+
 /* The same for the dictionary. */
 bool schema_word(const struct terse_schema *schema, struct terse_str text,
                  uint32_t revision, uint32_t *out);
 bool schema_word_text(const struct terse_schema *schema, uint64_t number,
                       struct terse_str *out);
-
-/* Every name and namespace that a schema mentions, with its qname's number if
- * it is a pair, for the reader's name dictionary. */
-typedef bool (*schema_name_cb)(void *arg, struct terse_str ns,
-                               struct terse_str name, uint16_t qname);
-bool schema_each_name(const struct terse_schema *schema, schema_name_cb cb,
-                      void *arg);
-
-/* What the reader keeps with the schema: see xml_names.h. */
-struct xml_names;
-const struct xml_names *schema_names(const struct terse_schema *schema);
 
 #endif

@@ -1,6 +1,8 @@
 /* text.c: see text.h. */
 #include "text.h"
 
+#include <string.h>
+
 /* Reads one character of n bytes at most; returns its length in bytes, 0 if
  * there is none: overlong, truncated, a surrogate or above U+10FFFF. */
 static size_t utf8_next(const uint8_t *p, size_t n, uint32_t *out) {
@@ -37,6 +39,50 @@ size_t text_whole(struct terse_str s) {
             break;
     }
     return s.n;
+}
+
+static const uint64_t ONES = UINT64_C(0x0101010101010101);
+
+/* The high bit of some byte is set if any byte of w is c. */
+static uint64_t any_is(uint64_t w, char c) {
+    uint64_t x = w ^ ONES * (uint8_t)c;
+    return (x - ONES) & ~x;
+}
+
+struct looks {
+    uint64_t bad, apos; /* the high bits count */
+};
+
+static inline void look(struct looks *l, uint64_t w) {
+    uint64_t small = (w - ONES * ' ') & ~w;
+    /* '<' and '>' differ in one bit. */
+    l->bad |= w | small | any_is(w, '&') | any_is(w & ~(ONES * 2), '<');
+    l->apos |= any_is(w, '\'');
+}
+
+unsigned text_look(struct terse_str s) {
+    const uint64_t highs = ONES * 0x80;
+    struct looks l = {0, 0};
+    uint64_t w = ONES * 'a';
+    for (size_t i = 0; i + 8 < s.n; i += 8) {
+        memcpy(&w, s.p + i, 8);
+        look(&l, w);
+    }
+    if (s.n >= 8) { /* the last eight: some of them again */
+        memcpy(&w, s.p + s.n - 8, 8);
+    } else if (s.n >= 4) {
+        uint32_t four[2];
+        memcpy(&four[0], s.p, 4);
+        memcpy(&four[1], s.p + s.n - 4, 4);
+        w = (uint64_t)four[1] << 32 | four[0];
+    } else {
+        for (size_t i = 0; i < s.n; i++)
+            w = w << 8 | (uint8_t)s.p[i];
+    }
+    look(&l, w);
+    if (l.bad & highs)
+        return 0;
+    return l.apos & highs ? TEXT_CALM : TEXT_CALM | TEXT_CALMER;
 }
 
 bool text_is_xml(struct terse_str s) {

@@ -8,6 +8,13 @@
  * 2, Char). */
 bool text_is_xml(struct terse_str s);
 
+/* What a look at eight bytes at a time says of s. */
+enum text_look {
+    TEXT_CALM = 1,   /* printable ASCII without '&', '<', '>' */
+    TEXT_CALMER = 2, /* nor '\'': nothing of it is ever escaped */
+};
+unsigned text_look(struct terse_str s);
+
 /* How many bytes of s come before a last character that is not all there. */
 size_t text_whole(struct terse_str s);
 

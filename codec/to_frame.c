@@ -28,9 +28,7 @@ struct enc {
 /* ---- writing from the end --------------------------------------------------
  */
 
-/* n bytes in front of what is written, to be filled by the caller; NULL on an
- * error. */
-static uint8_t *reserve(struct enc *e, size_t n) {
+static uint8_t *reserve_more(struct enc *e, size_t n) {
     if (e->err == TERSE_OK)
         e->err = buf_room_front(e->out, n);
     if (e->err != TERSE_OK)
@@ -40,9 +38,20 @@ static uint8_t *reserve(struct enc *e, size_t n) {
     return e->out->data + e->out->off;
 }
 
-static void put_bytes(struct enc *e, struct terse_str s) {
-    uint8_t *p = reserve(e, s.n);
-    if (p && s.n > 0)
+/* n bytes (at least one) in front of what is written, to be filled by the
+ * caller; NULL on an error. Nearly always there is room. */
+static inline uint8_t *reserve(struct enc *e, size_t n) {
+    struct terse_buf *out = e->out;
+    if (n > out->off || n > out->max - out->len || e->err != TERSE_OK)
+        return reserve_more(e, n);
+    out->off -= n;
+    out->len += n;
+    return out->data + out->off;
+}
+
+static inline void put_bytes(struct enc *e, struct terse_str s) {
+    uint8_t *p = s.n > 0 ? reserve(e, s.n) : NULL;
+    if (p)
         memcpy(p, s.p, s.n);
 }
 
@@ -52,27 +61,48 @@ static void put_varint(struct enc *e, uint64_t v) {
     put_bytes(e, (struct terse_str){(const char *)bytes, n});
 }
 
-static void put_tag(struct enc *e, uint32_t number, enum wire_type type) {
+/* Puts a tag in front, and between it and what is there the byte `v`. */
+static inline void put_short(struct enc *e, uint32_t number,
+                             enum wire_type type, uint8_t v) {
+    uint32_t tag = number << 3 | type;
+    uint8_t *p = tag < 0x80 ? reserve(e, 2) : reserve(e, 3);
+    if (!p)
+        return;
+    if (tag < 0x80) {
+        p[0] = (uint8_t)tag;
+        p[1] = v;
+    } else {
+        p[0] = (uint8_t)(tag | 0x80);
+        p[1] = (uint8_t)(tag >> 7);
+        p[2] = v;
+    }
+}
+
+/* Puts a tag in front, and behind it v: a length or the value itself. */
+static inline void put_tagged(struct enc *e, uint32_t number,
+                              enum wire_type type, uint64_t v) {
+    if (v < 0x80 && number < 0x800) { /* nearly all */
+        put_short(e, number, type, (uint8_t)v);
+        return;
+    }
+    put_varint(e, v);
     put_varint(e, (uint64_t)number << 3 | type);
 }
 
 static void put_varint_field(struct enc *e, uint32_t number, uint64_t v) {
-    put_varint(e, v);
-    put_tag(e, number, WIRE_VARINT);
+    put_tagged(e, number, WIRE_VARINT, v);
 }
 
 static void put_bytes_field(struct enc *e, uint32_t number,
                             struct terse_str s) {
     put_bytes(e, s);
-    put_varint(e, s.n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, s.n);
 }
 
 /* Puts tag and length in front of what was written since the content was `end`
  * bytes long. */
 static void put_header(struct enc *e, uint32_t number, size_t end) {
-    put_varint(e, e->out->len - end);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, e->out->len - end);
 }
 
 /* ---- values ----------------------------------------------------------------
@@ -91,8 +121,7 @@ static bool put_decoded(struct enc *e, uint32_t number, uint8_t form,
         e->out->len -= n;
         return false;
     }
-    put_varint(e, n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, n);
     return true;
 }
 
@@ -120,8 +149,7 @@ static bool put_smaller(struct enc *e, uint32_t number, uint8_t form,
     e->out->len -= room - n;
     if (n == 0)
         return false;
-    put_varint(e, n);
-    put_tag(e, number, WIRE_BYTES);
+    put_tagged(e, number, WIRE_BYTES, n);
     return true;
 }
 
@@ -368,8 +396,7 @@ enum terse_err terse_encode(const struct terse_schema *schema,
     e.revision = limits->revision > 0 ? limits->revision : 1;
     sc_used used = {0};
     size_t max = out->max;
-    if (error)
-        *error = (struct terse_error){0};
+    err_clear(error);
     if (event == TERSE_ELEMENT &&
         terse_node_is(node, TERSE_NS_STREAM, "stream")) {
         terse_buf_reset(out);

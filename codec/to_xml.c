@@ -1,8 +1,9 @@
 /*
  * to_xml.c: frame to XML. Walks the bytes of a message and the tables together.
  *
- * Each message is walked twice: first its attributes, which Protobuf allows at
- * any place, then text and children in the order in which they stand. Nothing
+ * Each message is walked twice: first for attributes, which Protobuf allows at
+ * any place, then from the first field that is none on for text and children,
+ * in the order in which they stand. Nothing
  * is skipped: a field that the schema does not know is an error, since
  * forgetting it would change what was said.
  */
@@ -37,6 +38,7 @@ struct dec {
     enum terse_err err;
     uint32_t elements, depth;
     uint32_t n_attrs;            /* of the element whose tag is being written */
+    uint64_t names;              /* name_bit of those */
     struct dec_attr *attrs;      /* ATTRS_MAX of them; not cleared: 8 KB */
     const struct dec_attr *want; /* only this attribute's value is written */
     bool found;
@@ -46,7 +48,8 @@ struct dec {
 struct elem {
     struct terse_str name, ns;
     struct terse_str dflt; /* default namespace inside it; p NULL: unknown */
-    bool open;             /* its start tag has no '>' yet */
+    const struct sc_field *field; /* that has its tags ready, or NULL */
+    bool open;                    /* its start tag has no '>' yet */
 };
 
 /* ---- errors ----------------------------------------------------------------
@@ -90,18 +93,20 @@ static bool wrote(struct dec *d) {
 /* A value as characters: borrowed, or in its own scratch space. */
 struct chars {
     struct terse_str s;
-    struct terse_str bytes;    /* to be decoded while writing, if form is set */
-    uint8_t form;              /* UUID, HEX, BASE64, PACKED; else PLAIN */
+    unsigned look;          /* text_look of s, where that is worth a look */
+    struct terse_str bytes; /* to be decoded while writing, if form is set */
+    uint8_t form;           /* UUID, HEX, BASE64, PACKED; else PLAIN */
     char scratch[IDENT_CHARS]; /* over VALUE_CHARS */
 };
 
 /* bytes of form UUID, HEX, BASE64 are written in pieces of this many. */
 enum { PIECE = 48 };
 
-static bool check_text(struct dec *d, struct terse_str s) {
+static bool check_text(struct dec *d, struct terse_str s, unsigned *look) {
     if (s.n > d->limits->text_bytes)
         return over(d, s.p, "bytes in one text", d->limits->text_bytes);
-    if (!text_is_xml(s))
+    *look = text_look(s);
+    if (!*look && !text_is_xml(s))
         return bad(d, s.p, "text that is no UTF-8 of XML characters");
     return true;
 }
@@ -118,47 +123,17 @@ static bool bytes_chars(struct dec *d, uint8_t form, struct terse_str bytes,
     return true;
 }
 
-/* Checks the text that packed bytes stand for, in windows of whole characters,
- * since a piece may end within one. */
-static bool check_packed(struct dec *d, struct terse_str packed) {
-    enum { WINDOW = 256, LEAST = 64 }; /* over a piece and a character */
-    char window[WINDOW];
-    size_t n = 0, total = 0;
-    struct pack_reader r;
-    struct terse_str piece;
-    if (!pack_begin(&r, packed))
-        return bad(d, packed.p, "bytes that are no packed text");
-    do {
-        if (!pack_next(&r, &piece))
-            return bad(d, packed.p, "bytes that are no packed text");
-        total += piece.n;
-        if (total > d->limits->text_bytes)
-            return over(d, packed.p, "bytes in one text",
-                        d->limits->text_bytes);
-        memcpy(window + n, piece.p, piece.n);
-        n += piece.n;
-        if (piece.n > 0 && n < WINDOW - LEAST)
-            continue;
-        struct terse_str whole = {window, n};
-        if (piece.n > 0)
-            whole.n = text_whole(whole);
-        if (!text_is_xml(whole))
-            return bad(d, packed.p, "text that is no UTF-8 of XML characters");
-        n -= whole.n;
-        memmove(window, window + whole.n, n);
-    } while (piece.n > 0);
-    return true;
-}
-
-/* Reads the value of a wire field as what `form` says. */
+/* Reads the value of a wire field as what `form` says. What is PACKED is
+ * checked when it is written. */
 static bool read_value(struct dec *d, const struct wire_field *w,
                        const void *at, uint8_t form, uint8_t flags,
                        uint16_t values, struct chars *out) {
     out->form = FORM_PLAIN;
+    out->look = 0;
     switch ((enum table_form)form) {
     case FORM_PLAIN:
         out->s = w->bytes;
-        return check_text(d, out->s);
+        return check_text(d, out->s, &out->look);
     case FORM_UUID:
     case FORM_HEX:
     case FORM_BASE64:
@@ -175,16 +150,19 @@ static bool read_value(struct dec *d, const struct wire_field *w,
     case FORM_PACKED:
         out->bytes = w->bytes;
         out->form = form;
-        return check_packed(d, w->bytes);
+        return true;
     case FORM_WORD:
-        if (schema_word_text(d->schema, w->value, &out->s))
-            return true;
-        return bad(d, at, "a word that is not in the dictionary");
+        if (!schema_word_text(d->schema, w->value, &out->s))
+            return bad(d, at, "a word that is not in the dictionary");
+        out->look = text_look(out->s);
+        return true;
     case FORM_NAMED:
-        if (schema_text(d->schema, values, w->value, &out->s))
-            return true;
-        return bad(d, at, "a number that stands for nothing");
+        if (!schema_text(d->schema, values, w->value, &out->s))
+            return bad(d, at, "a number that stands for nothing");
+        out->look = schema_text_look(d->schema, values);
+        return true;
     default:
+        out->look = TEXT_CALM | TEXT_CALMER;
         out->s.p = out->scratch;
         out->s.n = value_from_varint(form, flags, w->value, out->scratch);
         return out->s.n > 0 || bad(d, at, "a number out of range");
@@ -199,29 +177,52 @@ static bool field_value(struct dec *d, const struct sc_field *f,
 
 enum chars_as { CHARS_TEXT, CHARS_ATTR, CHARS_RAW };
 
-static void write_str(struct dec *d, struct terse_str s, enum chars_as as) {
-    if (as == CHARS_ATTR)
-        xml_attr_value(&d->out, s);
-    else if (as == CHARS_TEXT)
-        xml_text(&d->out, s);
+static void write_str(struct dec *d, const struct chars *c, enum chars_as as) {
+    unsigned calm = as == CHARS_ATTR ? TEXT_CALMER : TEXT_CALM;
+    if (as == CHARS_RAW || (c->look & calm))
+        xml_raw(&d->out, c->s);
+    else if (as == CHARS_ATTR)
+        xml_attr_value(&d->out, c->s);
     else
-        xml_raw(&d->out, s);
+        xml_text(&d->out, c->s);
 }
 
-/* bytes: approved by check_packed. */
-static void write_packed(struct dec *d, struct terse_str bytes,
+/* Unpacks text to where it is to stand, then looks at it there. */
+static void write_packed(struct dec *d, struct terse_str packed,
                          enum chars_as as) {
     struct pack_reader r;
     struct terse_str piece;
-    if (pack_begin(&r, bytes))
-        while (pack_next(&r, &piece) && piece.n > 0)
-            write_str(d, piece, as);
+    size_t from = xml_size(&d->out), left = d->limits->text_bytes;
+    bool good = pack_begin(&r, packed);
+    while (good && (good = pack_next(&r, &piece)) && piece.n > 0) {
+        if (piece.n > left) {
+            over(d, packed.p, "bytes in one text", d->limits->text_bytes);
+            return;
+        }
+        left -= piece.n;
+        xml_raw(&d->out, piece);
+    }
+    if (!good) {
+        bad(d, packed.p, "bytes that are no packed text");
+        return;
+    }
+    if (d->out.err != TERSE_OK)
+        return;
+    struct terse_str text = {(const char *)d->out.p, xml_size(&d->out) - from};
+    text.p -= text.n;
+    unsigned look = text_look(text);
+    if (look & (as == CHARS_TEXT ? TEXT_CALM : TEXT_CALMER))
+        return;
+    if (!look && !text_is_xml(text))
+        bad(d, packed.p, "text that is no UTF-8 of XML characters");
+    else if (as != CHARS_RAW)
+        xml_escape(&d->out, from, as == CHARS_ATTR);
 }
 
 static void write_chars(struct dec *d, const struct chars *c,
                         enum chars_as as) {
     if (c->form == FORM_PLAIN) {
-        write_str(d, c->s, as);
+        write_str(d, c, as);
         return;
     }
     if (c->form == FORM_PACKED) {
@@ -256,12 +257,22 @@ static bool enter(struct dec *d, const void *at) {
     if (++d->elements > d->limits->elements)
         return over(d, at, "elements in one stanza", d->limits->elements);
     d->n_attrs = 0;
+    d->names = 0;
     return true;
 }
 
 /* Writes "<name" with what its namespace needs. el->name, ns and the outer
  * dflt are set; dflt becomes that inside. */
 static void start_tag(struct dec *d, struct elem *el) {
+    el->open = true;
+    if (el->field) {
+        struct terse_str tag = el->field->open;
+        if (el->dflt.p && str_eq(el->dflt, el->ns))
+            tag.n = el->name.n + 1;
+        xml_raw(&d->out, tag);
+        el->dflt = el->ns;
+        return;
+    }
     const char *prefix = prefix_of(d, el->ns);
     xml_lit(&d->out, "<");
     if (prefix)
@@ -276,7 +287,6 @@ static void start_tag(struct dec *d, struct elem *el) {
         xml_lit(&d->out, "'");
         el->dflt = el->ns.p ? el->ns : str_of("");
     }
-    el->open = true;
 }
 
 static void in_content(struct dec *d, struct elem *el) {
@@ -286,10 +296,12 @@ static void in_content(struct dec *d, struct elem *el) {
 }
 
 static void end_tag(struct dec *d, struct elem *el) {
-    const char *prefix = prefix_of(d, el->ns);
     if (el->open) {
         xml_lit(&d->out, "/>");
+    } else if (el->field) {
+        xml_raw(&d->out, el->field->close);
     } else {
+        const char *prefix = prefix_of(d, el->ns);
         xml_lit(&d->out, "</");
         if (prefix)
             xml_lit(&d->out, prefix);
@@ -310,18 +322,35 @@ static bool check_name(struct dec *d, struct terse_str name,
     return true;
 }
 
+/* One of 64 bits, the same for the same name, mostly another for another. */
+static uint64_t name_bit(struct terse_str name) {
+    size_t sum = name.n * 7 + (uint8_t)name.p[0] + (uint8_t)name.p[name.n - 1];
+    return UINT64_C(1) << (sum % 64);
+}
+
+/* An attribute: its name, and if a schema has it, " name='". */
+struct attr {
+    struct terse_str ns, name, open;
+};
+
 /* Begins an attribute: " name='". The caller writes value and quote. */
-static bool start_attr(struct dec *d, struct terse_str ns,
-                       struct terse_str name, const void *at) {
-    for (uint32_t i = 0; i < d->n_attrs; i++)
+static bool start_attr(struct dec *d, const struct attr *attr, const void *at) {
+    struct terse_str ns = attr->ns, name = attr->name;
+    uint64_t bit = name_bit(name);
+    for (uint32_t i = 0; (d->names & bit) && i < d->n_attrs; i++)
         if (str_eq(d->attrs[i].name, name) && str_eq(d->attrs[i].ns, ns))
             return bad(d, at, "an attribute that comes twice");
+    d->names |= bit;
     if (d->n_attrs >= d->limits->attributes || d->n_attrs >= ATTRS_MAX)
         return over(d, at, "attributes in one element", d->limits->attributes);
     if (ns.n == 0 && str_is(name, "xmlns"))
         return bad(d, at, "an attribute named xmlns");
     uint32_t n = d->n_attrs++;
     d->attrs[n] = (struct dec_attr){ns, name};
+    if (attr->open.p) {
+        xml_raw(&d->out, attr->open);
+        return true;
+    }
     if (ns.n == 0) {
         xml_lit(&d->out, " ");
     } else if (str_is(ns, TERSE_NS_XML)) {
@@ -343,11 +372,11 @@ static bool start_attr(struct dec *d, struct terse_str ns,
     return true;
 }
 
-static bool write_attr(struct dec *d, struct terse_str ns,
-                       struct terse_str name, const struct chars *value,
-                       const void *at) {
+static bool write_attr(struct dec *d, const struct attr *attr,
+                       const struct chars *value, const void *at) {
     if (d->want) {
-        if (!str_eq(ns, d->want->ns) || !str_eq(name, d->want->name))
+        if (!str_eq(attr->ns, d->want->ns) ||
+            !str_eq(attr->name, d->want->name))
             return true;
         if (d->found)
             return bad(d, at, "an attribute that comes twice");
@@ -355,7 +384,7 @@ static bool write_attr(struct dec *d, struct terse_str ns,
         write_chars(d, value, CHARS_RAW);
         return wrote(d);
     }
-    if (!start_attr(d, ns, name, at))
+    if (!start_attr(d, attr, at))
         return false;
     write_chars(d, value, CHARS_ATTR);
     xml_lit(&d->out, "'");
@@ -478,15 +507,15 @@ static bool generic_attr(struct dec *d, struct terse_str bytes) {
     struct wire_field wf;
     const struct sc_field *f;
     const void *at;
-    struct terse_str name = {NULL, 0}, ns = {"", 0};
+    struct attr attr = {.ns = {"", 0}};
     bool named = false, in_ns = false, valued = false;
     struct chars value;
     while (next(d, schema_attr(d->schema), &w, &wf, &f, &at)) {
         uint32_t n = wf.number;
         if (n == ATTR_NAME || n == ATTR_NAME_WORD) {
-            read_name(d, &wf, n == ATTR_NAME_WORD, at, &named, &name);
+            read_name(d, &wf, n == ATTR_NAME_WORD, at, &named, &attr.name);
         } else if (n == ATTR_NS || n == ATTR_NS_WORD) {
-            read_name(d, &wf, n == ATTR_NS_WORD, at, &in_ns, &ns);
+            read_name(d, &wf, n == ATTR_NS_WORD, at, &in_ns, &attr.ns);
         } else {
             if (valued)
                 return bad(d, at, "an attribute with two values");
@@ -497,8 +526,8 @@ static bool generic_attr(struct dec *d, struct terse_str bytes) {
         return false;
     if (!named || !valued)
         return bad(d, bytes.p, "an attribute without a name or a value");
-    return check_name(d, name, ns, bytes.p) &&
-           write_attr(d, ns, name, &value, bytes.p);
+    return check_name(d, attr.name, attr.ns, bytes.p) &&
+           write_attr(d, &attr, &value, bytes.p);
 }
 
 /* Writes the attributes of an Element message. */
@@ -584,23 +613,30 @@ static bool element(struct dec *d, struct terse_str bytes,
 }
 
 /* Writes the attributes among the fields of a typed message, and those of the
- * fragments in its rest. */
+ * fragments in its rest. *rest: the fields from the first on that is none. */
 static bool typed_attrs(struct dec *d, const struct sc_type *type,
-                        struct terse_str bytes) {
+                        struct terse_str bytes, struct terse_str *rest) {
     struct wire w = wire_of(bytes);
     struct wire_field wf;
     const struct sc_field *f;
     const void *at;
     struct chars value;
     struct generic g;
+    *rest = (struct terse_str){bytes.p + bytes.n, 0};
     while (next(d, type, &w, &wf, &f, &at)) {
         if (f->t->bind == BIND_ATTR) {
+            struct attr attr = {f->ns, f->name, f->open};
             if (field_value(d, f, &wf, at, &value))
-                write_attr(d, f->ns, f->name, &value, at);
-        } else if (f->t->bind == BIND_REST) {
-            if (read_generic(d, wf.bytes, &g) && !g.named && !g.typed)
-                generic_attrs(d, wf.bytes);
+                write_attr(d, &attr, &value, at);
+            continue;
         }
+        if (rest->n == 0) {
+            rest->p = at;
+            rest->n = (size_t)(w.end - (const uint8_t *)at);
+        }
+        if (f->t->bind == BIND_REST && read_generic(d, wf.bytes, &g) &&
+            !g.named && !g.typed)
+            generic_attrs(d, wf.bytes);
     }
     return d->err == TERSE_OK;
 }
@@ -646,7 +682,9 @@ static void child_inside(struct dec *d, const struct sc_field *f,
                          const struct wire_field *w, const void *at,
                          struct elem *el) {
     struct chars value;
+    struct attr attr = {str_of(""), f->attr, f->attr_open};
     const struct sc_type *type;
+    struct terse_str content;
     switch ((enum table_bind)f->t->bind) {
     case BIND_LEAF:
         if (field_value(d, f, w, at, &value))
@@ -654,12 +692,12 @@ static void child_inside(struct dec *d, const struct sc_field *f,
         break;
     case BIND_LEAF_ATTR:
         if (field_value(d, f, w, at, &value))
-            write_attr(d, str_of(""), str_of(f->t->attr), &value, at);
+            write_attr(d, &attr, &value, at);
         break;
     case BIND_CHILD:
         type = schema_type(d->schema, f->t->type);
-        if (typed_attrs(d, type, w->bytes))
-            typed_content(d, type, w->bytes, el);
+        if (typed_attrs(d, type, w->bytes, &content))
+            typed_content(d, type, content, el);
         break;
     default:
         break; /* FLAG, CHOICE: nothing */
@@ -670,7 +708,12 @@ static void child_inside(struct dec *d, const struct sc_field *f,
 static bool typed_field(struct dec *d, const struct sc_field *f,
                         const struct wire_field *w, const void *at,
                         struct elem *el) {
-    struct elem child = {.name = f->name, .ns = f->ns, .dflt = el->dflt};
+    struct elem child = {
+        .name = f->name,
+        .ns = f->ns,
+        .dflt = el->dflt,
+        .field = f->close.p ? f : NULL,
+    };
     if (f->t->bind == BIND_FLAG && w->value != 1)
         return bad(d, at, "a flag that is not true");
     if (f->t->bind == BIND_CHOICE &&
@@ -719,10 +762,12 @@ static void open_stream(struct dec *d, const struct sc_field *f,
     xml_lit(&d->out, "<stream:stream xmlns='" TERSE_NS_CLIENT
                      "' xmlns:stream='" TERSE_NS_STREAM "'");
     d->n_attrs = 0;
-    typed_attrs(d, type, w->bytes);
-    size_t len = d->out.buf->len;
-    typed_content(d, type, w->bytes, &el);
-    if (d->out.buf->len != len)
+    d->names = 0;
+    struct terse_str content;
+    typed_attrs(d, type, w->bytes, &content);
+    size_t len = xml_size(&d->out);
+    typed_content(d, type, content, &el);
+    if (xml_size(&d->out) != len)
         bad(d, w->bytes.p, "a stream header with content");
     xml_lit(&d->out, alone ? "/>" : ">");
 }
@@ -764,26 +809,26 @@ enum terse_err terse_decode(const struct terse_schema *schema,
                             const struct terse_limits *limits,
                             const void *bytes, size_t n, enum terse_place place,
                             struct terse_buf *out, struct terse_error *error) {
-    struct terse_error own = {0};
     struct dec_attr attrs[ATTRS_MAX];
     struct dec d = {
         .schema = schema,
         .limits = limits,
         .place = place,
         .start = bytes,
-        .out = {.buf = out},
         .attrs = attrs,
-        .error = error ? error : &own,
+        .error = error,
     };
     size_t len = out->len, max = out->max;
-    *d.error = (struct terse_error){0};
+    err_clear(error);
     if (max > len && max - len > limits->stanza_bytes)
         out->max = len + limits->stanza_bytes;
+    xml_begin(&d.out, out);
     if (n > limits->frame_bytes)
         over(&d, NULL, "bytes in one frame", limits->frame_bytes);
     else
         frame(&d, (struct terse_str){bytes, n});
     wrote(&d);
+    xml_end(&d.out);
     out->max = max;
     if (d.err != TERSE_OK)
         out->len = len;
@@ -855,15 +900,16 @@ enum terse_err terse_frame_attr(const struct terse_schema *schema,
         .schema = schema,
         .limits = &no_limits,
         .start = bytes,
-        .out = {.buf = out},
         .attrs = attrs,
         .error = &error,
         .want = &want,
     };
     struct wire_field w;
+    struct terse_str content;
     const struct sc_field *f;
     struct generic g = {0};
     terse_buf_reset(out);
+    xml_begin(&d.out, out);
     *found = false;
     if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f))
         return d.err;
@@ -876,9 +922,10 @@ enum terse_err terse_frame_attr(const struct terse_schema *schema,
         w = g.value;
     }
     if (f && f->t->bind == BIND_CHILD)
-        typed_attrs(&d, schema_type(schema, f->t->type), w.bytes);
+        typed_attrs(&d, schema_type(schema, f->t->type), w.bytes, &content);
     else if (f && f->t->bind == BIND_LEAF_ATTR)
         child_inside(&d, f, &w, bytes, NULL);
+    xml_end(&d.out);
     *found = d.found;
     return d.err;
 }

@@ -1,12 +1,8 @@
 /* wire.c: see wire.h. */
 #include "wire.h"
 
-bool wire_varint(struct wire *w, uint64_t *out) {
+bool wire_long_varint(struct wire *w, uint64_t *out) {
     uint64_t v = 0;
-    if (w->p != w->end && *w->p < 0x80) { /* nearly all */
-        *out = *w->p++;
-        return true;
-    }
     for (unsigned shift = 0; w->p != w->end && shift < 70; shift += 7) {
         uint8_t byte = *w->p++;
         if (shift == 63 && byte > 1)

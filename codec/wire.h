@@ -29,7 +29,13 @@ static inline struct wire wire_of(struct terse_str bytes) {
 }
 
 /* Reads a varint of at most 10 bytes in its shortest form. */
-bool wire_varint(struct wire *w, uint64_t *out);
+bool wire_long_varint(struct wire *w, uint64_t *out);
+static inline bool wire_varint(struct wire *w, uint64_t *out) {
+    if (w->p == w->end || *w->p >= 0x80)
+        return wire_long_varint(w, out);
+    *out = *w->p++; /* nearly all */
+    return true;
+}
 
 /* Reads the next field; call while w->p != w->end. False if malformed. */
 bool wire_next(struct wire *w, struct wire_field *out);

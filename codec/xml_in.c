@@ -22,15 +22,16 @@
 #include "text.h"
 #include "xml_names.h"
 #include "xml_scan.h"
+#include "xml_spaces.h"
 
 enum {
     SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
-    NAMES_MAX = 1024,  /* unknown names that a parser may keep */
+    NAMES_MAX = 1024,  /* names that a parser may keep */
     HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
     ATTRS_MAX = 256,   /* nor more attributes than the decoder */
-    SPACES_MAX = 256,  /* namespace declarations around an element: libxml2
-                          looks through them for each name */
+    SPACES_MAX = 256,  /* namespace declarations around an element: they are
+                          looked through for each name */
 };
 
 /* What becomes of the parser when the element at hand is done. */
@@ -61,11 +62,12 @@ struct terse_reader {
     uint64_t start;    /* where the element at hand starts, in those */
     size_t lead;       /* bytes of this header that were checked by hand */
 
+    struct xml_spaces spaces;
+    struct xml_names names;
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
     uint32_t depth;          /* open elements, the stream itself included */
     uint32_t elements;       /* in the element at hand */
-    uint32_t spaces;         /* namespace declarations of open elements */
     struct terse_error error;
     enum terse_err cb_err; /* what the callback stopped with */
 };
@@ -74,9 +76,11 @@ static bool failed(const struct terse_reader *r) {
     return r->error.code != TERSE_OK || r->cb_err != TERSE_OK;
 }
 
+/* What xmlByteConsumed says, without the call: there is no encoder, since the
+ * bytes are UTF-8. */
 static uint64_t consumed(const struct terse_reader *r) {
-    long n = r->ctxt ? xmlByteConsumed(r->ctxt) : 0;
-    return n > 0 ? (uint64_t)n : 0;
+    const xmlParserInput *in = r->ctxt ? r->ctxt->input : NULL;
+    return in ? in->consumed + (uint64_t)(in->cur - in->base) : 0;
 }
 
 /* Keeps the first error, with where it happened. */
@@ -104,20 +108,21 @@ static void fail_limit(struct terse_reader *r, const char *what,
     fail(r, TERSE_ELIMIT, "more than %u %s", (unsigned)limit, what);
 }
 
+static const char bad_prefix[] =
+    "a prefix that is not declared, or declared as what it must not be";
+
 /* ---- collecting nodes ------------------------------------------------------
  */
 
 /* Whether the element at hand has become too large. */
-static bool over_size(struct terse_reader *r) {
+static inline bool over_size(struct terse_reader *r) {
+    if (r->fed - r->start <= r->limits.stanza_bytes)
+        return false; /* not with all that was given to libxml2 */
     uint64_t at = consumed(r);
     if (at <= r->start || at - r->start <= r->limits.stanza_bytes)
         return false;
     fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
     return true;
-}
-
-static struct terse_str str_of_name(const xmlChar *s) {
-    return s ? str_of((const char *)s) : (struct terse_str){"", 0};
 }
 
 /* libxml2 leaves a colon in a local name where its prefix is not declared. */
@@ -163,10 +168,12 @@ static void append(struct terse_node *parent, struct terse_node *node) {
  * value and its end. Names belong to the dictionary, values to its buffer. */
 static bool take_attr(struct terse_reader *r, struct node_attr *out,
                       const xmlChar **five) {
-    out->name = str_of_name(five[0]);
-    out->ns = str_of_name(five[2]);
-    out->value.n = (size_t)(five[4] - five[3]);
-    out->qname = xml_names_find(schema_names(r->schema), five[2], five[0]);
+    const struct xml_name *n =
+        xml_names_find(&r->names, r->schema, five[ATTR_URI], five[ATTR_LOCAL]);
+    out->name = (struct terse_str){n->name, n->name_n};
+    out->ns = (struct terse_str){n->ns ? n->ns : "", n->ns_n};
+    out->qname = n->qname;
+    out->value.n = (size_t)(five[ATTR_TO] - five[ATTR_FROM]);
     if (!out->qname && !good_name(r, out->name, out->ns))
         return false;
     if (out->value.n > r->limits.text_bytes) {
@@ -178,19 +185,42 @@ static bool take_attr(struct terse_reader *r, struct node_attr *out,
         fail(r, TERSE_ENOMEM, "out of memory for one attribute");
         return false;
     }
-    memcpy(copy, five[3], out->value.n);
+    memcpy(copy, five[ATTR_FROM], out->value.n);
     out->value.p = copy;
+    return true;
+}
+
+/* The attributes of an element less its `n_spaces` declarations. */
+static bool take_attrs(struct terse_reader *r, struct terse_node *node,
+                       uint32_t n_spaces, uint32_t n_attrs,
+                       const xmlChar **attrs) {
+    node->attrs =
+        arena_alloc(&r->arena, (n_attrs - n_spaces) * sizeof(*node->attrs));
+    if (!node->attrs) {
+        fail(r, TERSE_ENOMEM, "out of memory for attributes");
+        return false;
+    }
+    for (; n_attrs > 0; n_attrs--, attrs += 5) {
+        if (n_spaces > 0 && xml_is_space(&r->spaces, attrs))
+            continue;
+        if (!take_attr(r, &node->attrs[node->n_attrs], attrs))
+            return false;
+        node->n_attrs++;
+    }
     return true;
 }
 
 static struct terse_node *take_element(struct terse_reader *r,
                                        const xmlChar *name, const xmlChar *ns,
-                                       int n_attrs, const xmlChar **attrs) {
-    struct terse_str local = str_of_name(name), uri = str_of_name(ns);
-    uint16_t qname = xml_names_find(schema_names(r->schema), ns, name);
+                                       uint32_t n_spaces, uint32_t n_attrs,
+                                       const xmlChar **attrs) {
+    const struct xml_name *n = xml_names_find(&r->names, r->schema, ns, name);
+    struct terse_str local = {n->name, n->name_n};
+    struct terse_str uri = {n->ns ? n->ns : "", n->ns_n};
+    uint16_t qname = n->qname;
     if (!qname && !good_name(r, local, uri))
         return NULL;
-    if ((uint32_t)n_attrs > r->limits.attributes) {
+    if (n_attrs - n_spaces > r->limits.attributes) {
         fail_limit(r, "attributes in one element", r->limits.attributes);
         return NULL;
     }
@@ -200,18 +230,8 @@ static struct terse_node *take_element(struct terse_reader *r,
     node->name = local;
     node->ns = uri;
     node->qname = qname;
-    if (n_attrs == 0)
-        return node;
-    node->attrs =
-        arena_alloc(&r->arena, (size_t)n_attrs * sizeof(*node->attrs));
-    if (!node->attrs) {
-        fail(r, TERSE_ENOMEM, "out of memory for attributes");
+    if (n_attrs > n_spaces && !take_attrs(r, node, n_spaces, n_attrs, attrs))
         return NULL;
-    }
-    for (int i = 0; i < n_attrs; i++)
-        if (!take_attr(r, &node->attrs[i], attrs + 5 * i))
-            return NULL;
-    node->n_attrs = (uint32_t)n_attrs;
     return node;
 }
 
@@ -235,14 +255,12 @@ static void emit(struct terse_reader *r, enum terse_event event,
     arena_reset(&r->arena);
     r->node = NULL;
     r->elements = 0;
-    r->spaces = 0;
     /* libxml2 reports a start tag before it steps over its '>'. */
     r->start = consumed(r) + (event == TERSE_OPEN ? 1 : 0);
-    int known = xmlDictSize(xml_names_dict(schema_names(r->schema)));
     if (event == TERSE_CLOSE && !r->pending)
         r->pending = PENDING_END;
     if (event == TERSE_ELEMENT && !r->pending &&
-        xmlDictSize(r->ctxt->dict) - known > NAMES_MAX)
+        xmlDictSize(r->ctxt->dict) > NAMES_MAX)
         r->pending = PENDING_RENEW;
     if (r->pending)
         stop_here(r);
@@ -289,9 +307,11 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
                          const xmlChar **spaces, int n_attrs,
                          const xmlChar **attrs) {
     r->depth = 1;
+    xml_spaces_begin(&r->spaces, r->ctxt);
     if (r->renewing)
         return;
-    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    struct terse_node *node =
+        take_element(r, name, ns, 0, (uint32_t)n_attrs, attrs);
     if (!node)
         return;
     if (!terse_node_is(node, TERSE_NS_STREAM, "stream")) {
@@ -306,10 +326,69 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
 /* ---- what libxml2 calls ----------------------------------------------------
  */
 
+static bool declare(struct terse_reader *r, const xmlChar *const *attr,
+                    const struct xml_space **scope) {
+    switch (xml_spaces_add(&r->spaces, &r->arena, SPACES_MAX, attr, scope)) {
+    case TERSE_OK:
+        return true;
+    case TERSE_ELIMIT:
+        fail_limit(r, "namespace declarations around one element", SPACES_MAX);
+        return false;
+    case TERSE_ENOMEM:
+        fail(r, TERSE_ENOMEM, "out of memory for one namespace");
+        return false;
+    default:
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
+        return false;
+    }
+}
+
+/* Whether one of n attributes has the expanded name of the one behind them;
+ * libxml2 has compared their names as written. */
+static bool is_twice(const xmlChar **attrs, uint32_t n) {
+    const xmlChar *const *last = attrs + 5 * n;
+    for (uint32_t i = 0; i < n; i++, attrs += 5)
+        if (attrs[ATTR_LOCAL] == last[ATTR_LOCAL] && attrs[ATTR_PREFIX] &&
+            attrs[ATTR_URI] == last[ATTR_URI])
+            return true;
+    return false;
+}
+
+/* Adds what a tag declares to *scope, then finds the namespaces of its element
+ * and of its attributes. */
+static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
+                        const xmlChar **ns, uint32_t n_attrs,
+                        const xmlChar **attrs, const struct xml_space **scope,
+                        uint32_t *n_spaces) {
+    bool prefixes = false;
+    for (uint32_t i = 0; i < n_attrs; i++) {
+        if (xml_is_space(&r->spaces, attrs + 5 * i)) {
+            ++*n_spaces;
+            if (!declare(r, attrs + 5 * i, scope))
+                return false;
+        } else if (attrs[5 * i + ATTR_PREFIX]) {
+            prefixes = true;
+        }
+    }
+    bool found = xml_spaces_find(*scope, prefix, ns);
+    for (uint32_t i = 0; prefixes && found && i < n_attrs; i++) {
+        const xmlChar **attr = attrs + 5 * i;
+        if (!attr[ATTR_PREFIX] || xml_is_space(&r->spaces, attr))
+            continue;
+        found = xml_spaces_find(*scope, attr[ATTR_PREFIX], &attr[ATTR_URI]) &&
+                !is_twice(attrs, i);
+    }
+    if (!found)
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
+    return found;
+}
+
 static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
                      const xmlChar *ns, int n_ns, const xmlChar **spaces,
                      int n_attrs, int n_defaulted, const xmlChar **attrs) {
     struct terse_reader *r = arg;
+    const struct xml_space *scope = r->node ? r->node->scope : NULL;
+    uint32_t n_spaces = 0;
     (void)n_defaulted;
     if (failed(r) || r->pending)
         return;
@@ -325,17 +404,16 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
         fail_limit(r, "elements in one stanza", r->limits.elements);
         return;
     }
-    r->spaces += (uint32_t)n_ns;
-    if (r->spaces > SPACES_MAX) {
-        fail_limit(r, "namespace declarations around one element", SPACES_MAX);
+    if (!find_spaces(r, prefix, &ns, (uint32_t)n_attrs, attrs, &scope,
+                     &n_spaces))
         return;
-    }
-    struct terse_node *node = take_element(r, name, ns, n_attrs, attrs);
+    struct terse_node *node =
+        take_element(r, name, ns, n_spaces, (uint32_t)n_attrs, attrs);
     if (!node || over_size(r))
         return;
     if (r->node)
         append(r->node, node);
-    node->spaces = (uint16_t)n_ns;
+    node->scope = scope;
     r->node = node;
     r->depth++;
 }
@@ -355,7 +433,6 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
     if (over_size(r))
         return;
     if (r->depth > 1) {
-        r->spaces -= r->node->spaces;
         r->node = r->node->parent;
         return;
     }
@@ -472,6 +549,11 @@ static void on_error(void *arg, xmlErrorPtr e) {
     case XML_WAR_NS_URI:
     case XML_WAR_NS_URI_RELATIVE:
         return; /* a namespace is just a string */
+    case XML_NS_ERR_UNDEFINED_NAMESPACE:
+    case XML_NS_ERR_ATTRIBUTE_REDEFINED:
+        if (r->depth > 0)
+            return; /* libxml2 cannot know: find_spaces does */
+        break;
     case XML_ERR_NO_MEMORY:
         fail(r, TERSE_ENOMEM, "out of memory");
         return;
@@ -493,9 +575,7 @@ static void on_error(void *arg, xmlErrorPtr e) {
         return;
     }
     if (e->domain == XML_FROM_NAMESPACE) {
-        fail(r, TERSE_ENAMESPACE,
-             "a prefix that is not declared, or declared "
-             "as what it must not be");
+        fail(r, TERSE_ENAMESPACE, "%s", bad_prefix);
         return;
     }
     fail(r, TERSE_EXML, "XML that is not well-formed");
@@ -522,9 +602,9 @@ static void drop_parser(struct terse_reader *r) {
     if (r->ctxt)
         xmlFreeParserCtxt(r->ctxt);
     r->ctxt = NULL;
+    r->names = (struct xml_names){0};
     r->fed = r->start = r->after_cr = 0;
     r->scan = (struct xml_scan){.max_attrs = r->limits.attributes + SPACES_MAX};
-    r->spaces = 0;
     r->lead = 0;
     r->depth = 0;
     r->node = NULL;
@@ -535,17 +615,10 @@ static void drop_parser(struct terse_reader *r) {
 static bool make_parser(struct terse_reader *r) {
     xmlSAXHandler sax = handler;
     xmlParserCtxtPtr ctxt = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
-    xmlDictPtr dict = xmlDictCreateSub(xml_names_dict(schema_names(r->schema)));
-    if (!ctxt || !dict) {
-        if (ctxt)
-            xmlFreeParserCtxt(ctxt);
-        if (dict)
-            xmlDictFree(dict);
+    if (!ctxt) {
         fail(r, TERSE_ENOMEM, "out of memory for a parser");
         return false;
     }
-    xmlDictFree(ctxt->dict); /* still empty */
-    ctxt->dict = dict;
     /* NOENT: &amp; in attributes comes as '&'. There are no other entities. */
     xmlCtxtUseOptions(ctxt, XML_PARSE_NOENT | XML_PARSE_NONET);
     r->ctxt = ctxt;
@@ -609,16 +682,31 @@ static void fail_scan(struct terse_reader *r, enum terse_err err) {
                    r->scan.max_attrs);
 }
 
+/* How many of the last n bytes libxml2 has not read yet, if those begin between
+ * tags; else all of them. */
+static size_t left_unread(const struct terse_reader *r, size_t n) {
+    switch (r->ctxt->instate) {
+    case XML_PARSER_CONTENT:
+    case XML_PARSER_START_TAG:
+    case XML_PARSER_END_TAG:
+        return (size_t)(r->ctxt->input->end - r->ctxt->input->cur) + r->kept;
+    default:
+        return n;
+    }
+}
+
 /* Gives one slice to libxml2; returns how much of it was used. */
 static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
-    enum terse_err err = TERSE_OK;
+    enum terse_err err;
     size_t good = xml_scan(&r->scan, p, n, &err);
     r->unread = 0;
     r->kept = good > 0 && p[good - 1] == '\r' ? 1 : 0;
+    r->fed += good;
     if (good > 0)
         xmlParseChunk(r->ctxt, p, (int)good, 0);
-    r->fed += good;
     if (r->pending == PENDING_NONE) {
+        if (good == n && !failed(r))
+            good = xml_scan_left(&r->scan, p, n, left_unread(r, n), &err);
         if (good < n)
             fail_scan(r, err);
         else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)

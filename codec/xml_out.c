@@ -3,19 +3,35 @@
 
 #include <string.h>
 
+#include "buf.h"
 #include "str.h"
 
-void xml_raw(struct xml_out *out, struct terse_str s) {
-    struct terse_buf *buf = out->buf;
-    if (out->err != TERSE_OK || s.n == 0)
+void xml_begin(struct xml_out *out, struct terse_buf *buf) {
+    *out = (struct xml_out){.buf = buf};
+    if (!buf->data || buf->len > buf->max)
         return;
-    size_t end = buf->off + buf->len;
-    if (s.n > buf->cap - end || s.n > buf->max || buf->len > buf->max - s.n) {
-        out->err = terse_buf_append(buf, s.p, s.n);
+    size_t room = buf->cap - buf->off - buf->len;
+    if (room > buf->max - buf->len)
+        room = buf->max - buf->len;
+    out->p = buf->data + buf->off + buf->len;
+    out->end = out->p + room;
+}
+
+void xml_end(struct xml_out *out) { out->buf->len = xml_size(out); }
+
+/* Goes on behind what buf holds now, unless err is an error. */
+static void go_on(struct xml_out *out, enum terse_err err) {
+    xml_begin(out, out->buf);
+    out->err = err;
+    if (err != TERSE_OK)
+        out->end = out->p;
+}
+
+void xml_more(struct xml_out *out, struct terse_str s) {
+    if (out->err != TERSE_OK)
         return;
-    }
-    memcpy(buf->data + end, s.p, s.n); /* most pieces are a few bytes */
-    buf->len += s.n;
+    xml_end(out);
+    go_on(out, terse_buf_append(out->buf, s.p, s.n));
 }
 
 /* What stands for a character; NULL for itself. '\r' would be read back as a
@@ -49,11 +65,14 @@ static const uint8_t special[256] = {
     ['\''] = 2, ['\n'] = 2, ['\t'] = 2,
 };
 
+static bool is_special(char c, bool attr) {
+    return special[(uint8_t)c] & (attr ? 2 : 1);
+}
+
 static void escaped(struct xml_out *out, struct terse_str s, bool attr) {
-    const unsigned which = attr ? 2 : 1;
     size_t from = 0;
     for (size_t i = 0; i < s.n; i++) {
-        if (!(special[(uint8_t)s.p[i]] & which))
+        if (!is_special(s.p[i], attr))
             continue;
         const char *as = escape(s.p[i], attr);
         xml_raw(out, (struct terse_str){s.p + from, i - from});
@@ -70,4 +89,35 @@ void xml_text(struct xml_out *out, struct terse_str s) {
 
 void xml_attr_value(struct xml_out *out, struct terse_str s) {
     escaped(out, s, true);
+}
+
+/* Replaces what is special among the n bytes at p by what stands for it, from
+ * the last to the first; behind them is room for the `more` that takes. */
+static void spread(char *p, size_t n, size_t more, bool attr) {
+    size_t to = n + more;
+    while (n < to) { /* what is in front of the first stays */
+        char c = p[--n];
+        const char *as = is_special(c, attr) ? escape(c, attr) : NULL;
+        size_t len = as ? strlen(as) : 1;
+        to -= len;
+        memcpy(p + to, as ? as : &c, len);
+    }
+}
+
+void xml_escape(struct xml_out *out, size_t from, bool attr) {
+    struct terse_buf *buf = out->buf;
+    size_t more = 0, n = out->err == TERSE_OK ? xml_size(out) - from : 0;
+    const char *p = (const char *)out->p - n;
+    for (size_t i = 0; i < n; i++)
+        if (is_special(p[i], attr))
+            more += strlen(escape(p[i], attr)) - 1;
+    if (more == 0)
+        return;
+    xml_end(out);
+    enum terse_err err = buf_room(buf, more);
+    if (err == TERSE_OK) {
+        spread((char *)buf->data + buf->off + from, n, more, attr);
+        buf->len += more;
+    }
+    go_on(out, err);
 }

@@ -2,6 +2,8 @@
  * well-formed: libxml2 refuses that. */
 #include "xml_scan.h"
 
+#include <string.h>
+
 /* The byte at hand as one of UTF-8, RFC 3629 section 4. */
 static bool utf8(struct xml_scan *s, uint8_t c) {
     if (s->more > 0) {
@@ -137,9 +139,18 @@ static size_t skip(const struct xml_scan *s, const char *p, size_t i,
     return i;
 }
 
-size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
-                enum terse_err *err) {
-    for (size_t i = skip(s, p, 0, n); i < n; i = skip(s, p, i + 1, n)) {
+/* Whether the next byte comes between tags. */
+static bool between(const struct xml_scan *s) {
+    return s->at == SCAN_TEXT && s->ref == 0 && s->more == 0;
+}
+
+/* Looks at p[i .. n) byte by byte, with `until` only to the first that stands
+ * between tags; returns how far that went. */
+static size_t follow(struct xml_scan *s, const char *p, size_t i, size_t n,
+                     bool until, enum terse_err *err) {
+    for (i = skip(s, p, i, n); i < n; i = skip(s, p, i + 1, n)) {
+        if (until && between(s))
+            return i;
         uint8_t c = (uint8_t)p[i];
         if ((c >= 0x80 || s->more > 0) && !utf8(s, c)) {
             *err = TERSE_EENCODING;
@@ -156,4 +167,97 @@ size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
         }
     }
     return n;
+}
+
+/* ---- many bytes at once ----------------------------------------------------
+ */
+
+static const uint64_t ONES = UINT64_C(0x0101010101010101);
+static const uint64_t HIGHS = UINT64_C(0x8080808080808080);
+
+/* What gcc and clang have for vectors: each operator works on 16 bytes, and a
+ * comparison gives 0xff where it holds. */
+enum { LANES = 16, LUMP = 31 * LANES };
+typedef uint8_t lanes __attribute__((vector_size(LANES)));
+
+/* What is found among the bytes of a lump. */
+struct lump {
+    bool high, refs;
+    unsigned equals;
+};
+
+/* Looks at n bytes, LUMP at most: eight lanes together count to 255. */
+static struct lump look(const char *p, size_t n) {
+    lanes high = {0}, refs = {0}, equals = {0}, v;
+    struct lump l = {0};
+    for (size_t i = 0; i < n; i += LANES) {
+        if (n - i < LANES) {
+            v = (lanes){0};
+            memcpy(&v, p + i, n - i);
+        } else {
+            memcpy(&v, p + i, LANES);
+        }
+        high |= v;
+        refs |= (lanes)(v == '&');
+        equals -= (lanes)(v == '=');
+    }
+    uint64_t h[2], r[2], e[2];
+    memcpy(h, &high, LANES);
+    memcpy(r, &refs, LANES);
+    memcpy(e, &equals, LANES);
+    l.high = (h[0] | h[1]) & HIGHS;
+    l.refs = r[0] | r[1];
+    l.equals = (unsigned)(e[0] * ONES >> 56) + (unsigned)(e[1] * ONES >> 56);
+    return l;
+}
+
+static bool utf8_bytes(struct xml_scan *s, const char *p, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t w = HIGHS;
+        if (s->more == 0 && n - i >= 8)
+            memcpy(&w, p + i, 8);
+        if (!(w & HIGHS))
+            i += 7; /* ASCII */
+        else if (!utf8(s, (uint8_t)p[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Whether n bytes that begin between tags are fine wherever their tags are:
+ * whole characters, no reference, and less '=' than would be too many in one
+ * tag. False may also mean that they have to be followed. */
+static bool fine_as_a_whole(const struct xml_scan *s, const char *p, size_t n) {
+    struct xml_scan chars = *s;
+    size_t equals = 0;
+    for (size_t i = 0; i < n; i += LUMP) {
+        size_t have = n - i < LUMP ? n - i : LUMP;
+        struct lump l = look(p + i, have);
+        equals += l.equals;
+        if (l.refs ||
+            ((l.high || chars.more > 0) && !utf8_bytes(&chars, p + i, have)))
+            return false;
+    }
+    return equals <= s->max_attrs && chars.more == 0;
+}
+
+size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
+                enum terse_err *err) {
+    s->loose = 0;
+    *err = TERSE_OK;
+    size_t i = between(s) ? 0 : follow(s, p, 0, n, true, err);
+    if (i == n || *err != TERSE_OK)
+        return i;
+    if (!fine_as_a_whole(s, p + i, n - i))
+        return follow(s, p, i, n, false, err);
+    s->loose = n - i;
+    return n;
+}
+
+size_t xml_scan_left(struct xml_scan *s, const char *p, size_t n, size_t left,
+                     enum terse_err *err) {
+    size_t loose = s->loose < left ? s->loose : left;
+    s->loose = 0;
+    *err = TERSE_OK;
+    return follow(s, p, n - loose, n, false, err);
 }

@@ -30,11 +30,19 @@ struct xml_scan {
     uint8_t ref;         /* bytes since an '&' whose ';' is due, and it */
     uint8_t more;        /* bytes that the character at hand still takes */
     uint8_t least, most; /* between which its next byte must be */
+    size_t loose;        /* how many bytes at the end of the last n were looked
+                            at as a whole: see xml_scan_left */
 };
 
 /* Looks at the next n bytes; returns how many are fine. Less than n: *err says
  * why: TERSE_EENCODING, TERSE_ELIMIT or TERSE_EXML. */
 size_t xml_scan(struct xml_scan *scan, const char *p, size_t n,
                 enum terse_err *err);
+
+/* Where all n bytes were fine, and libxml2 has read them but for the last
+ * `left`, which begin between tags: looks at those of them that xml_scan only
+ * looked at as a whole. Returns and sets the same. */
+size_t xml_scan_left(struct xml_scan *scan, const char *p, size_t n,
+                     size_t left, enum terse_err *err);
 
 #endif

@@ -35,6 +35,27 @@ static void test_text_every_character_as_xml_says(void **state) {
     }
 }
 
+/* Every byte at every place of strings that end at every place of a word. */
+static void test_text_look_sees_every_byte(void **state) {
+    (void)state;
+    for (size_t n = 1; n <= 26; n++) {
+        for (size_t at = 0; at < n; at++) {
+            for (int c = 0; c < 256; c++) {
+                char s[26];
+                memset(s, 'a', n);
+                s[at] = (char)c;
+                bool calm = c >= ' ' && c < 0x80 && !strchr("&<>", c);
+                unsigned want = !calm       ? 0
+                                : c == '\'' ? (unsigned)TEXT_CALM
+                                            : TEXT_CALM | TEXT_CALMER;
+                assert_int_equal(text_look((struct terse_str){s, n}), want);
+            }
+        }
+    }
+    assert_int_equal(text_look((struct terse_str){NULL, 0}),
+                     TEXT_CALM | TEXT_CALMER);
+}
+
 static void test_text_every_name_as_libxml2_says(void **state) {
     char s[6];
     (void)state;
@@ -131,6 +152,7 @@ static void test_text_namespaces_hold_no_separators(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_every_character_as_xml_says),
+        cmocka_unit_test(test_text_look_sees_every_byte),
         cmocka_unit_test(test_text_every_name_as_libxml2_says),
         cmocka_unit_test(test_text_longer_forms_are_refused),
         cmocka_unit_test(test_text_bad_utf8_is_refused),
