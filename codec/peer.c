@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "parts.h"
 #include "state.h"
 
 enum {
@@ -150,9 +151,9 @@ static enum terse_err say_bounds(struct terse_peer *peer,
     bounds_of(&says, bounds);
     for (uint32_t i = 0; i < BOUNDS && err == TERSE_OK; i++)
         if (bounds[i] > 0)
-            err = state_put_number(out, FRAME_SLOTS + i, bounds[i]);
+            err = parts_put_number(out, FRAME_SLOTS + i, bounds[i]);
     if (err == TERSE_OK)
-        err = state_put_number(out, FRAME_REVISION,
+        err = parts_put_number(out, FRAME_REVISION,
                                schema_revision(peer->schema));
     return err;
 }

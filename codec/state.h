@@ -10,19 +10,6 @@
 #include "strings.h"
 #include "templates.h"
 
-/* Fields of Frame that are about state. */
-enum {
-    FRAME_LIKE = 6, /* merge this onto template n, which becomes the result */
-    FRAME_KEEP = 7, /* this becomes template n */
-    FRAME_DEFLATED = 8, /* a whole frame, deflated; behind template `like` */
-    FRAME_ABOUT = 9,    /* which entry of the other journal this answers */
-    FRAME_HEARD = 10,   /* so many more entries of it were heard of */
-    FRAME_ENTER = 11,   /* whether stanzas enter this direction's journal */
-    FRAME_ENTRY = 12,   /* goes into the book, behind those of the content */
-    FRAME_STATE_FIRST = FRAME_LIKE,
-    FRAME_STATE_LAST = FRAME_ENTRY,
-};
-
 enum {
     TEMPLATES_MAX = 128,
     TEMPLATE_COST = 32, /* bytes that one counts for besides its own */
@@ -79,8 +66,10 @@ TERSE_NODISCARD enum terse_err state_unpack(struct state *state,
                                             struct terse_work *work,
                                             struct terse_buf *out);
 
-/* Appends one varint field. */
-TERSE_NODISCARD enum terse_err state_put_number(struct terse_buf *out,
-                                                uint32_t number, uint64_t v);
+/* What strings of this direction can refer to. */
+struct strings state_strings(struct state *state);
+
+/* The type of the stanzas in field `number` of Frame. */
+const struct sc_type *state_type(const struct state *state, uint32_t number);
 
 #endif

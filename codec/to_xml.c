@@ -93,9 +93,9 @@ static bool wrote(struct dec *d) {
 /* A value as characters: borrowed, or in its own scratch space. */
 struct chars {
     struct terse_str s;
-    unsigned look;          /* text_look of s, where that is worth a look */
-    struct terse_str bytes; /* to be decoded while writing, if form is set */
-    uint8_t form;           /* UUID, HEX, BASE64, PACKED; else PLAIN */
+    unsigned look;             /* text_look of s, where that is worth a look */
+    struct terse_str bytes;    /* to be decoded while writing, if form is set */
+    uint8_t form;              /* UUID, HEX, BASE64, PACKED; else PLAIN */
     char scratch[IDENT_CHARS]; /* over VALUE_CHARS */
 };
 
