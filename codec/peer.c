@@ -10,7 +10,6 @@
 #include "state.h"
 
 enum {
-    FRAME_OPEN = 13,
     FRAME_SLOTS = 16,    /* beside open: the bounds, see bounds_of */
     FRAME_REVISION = 20, /* of the schemas that who says it knows */
     OPEN_TO = 1,         /* in FRAME_OPEN */
