@@ -107,6 +107,8 @@ static enum terse_err take_domain(struct terse_peer *peer,
             return TERSE_EFRAME;
         if (f.number == OPEN_TO && f.type == WIRE_BYTES &&
             f.bytes.n <= BOOK_TEXT_MAX) {
+            if (strings_marked(f.bytes))
+                return TERSE_EFRAME;
             terse_buf_reset(&peer->domain);
             return terse_buf_append(&peer->domain, f.bytes.p, f.bytes.n);
         }
