@@ -17,8 +17,8 @@ enum {
                              no template either */
     GROW = 4,            /* templates that are made at once */
     DEFLATE_FROM = 200,  /* bytes: smaller frames are not deflated */
-    DICTIONARIES = 4, /* templates that are tried as one */
-    STALE = 200,      /* stanzas: a template unused for so long goes first */
+    DICTIONARIES = 4,    /* templates that are tried as one */
+    STALE = 200,         /* stanzas: a template unused for so long goes first */
 };
 
 enum terse_err state_new(struct state **out, const struct terse_schema *schema,
@@ -311,7 +311,7 @@ static enum terse_err set_template(struct state *s, uint64_t i, uint32_t number,
     s->template_bytes += more;
     free(t->p);
     *t = (struct template){.p = p,
-                           .kept = (uint16_t)work->len,
+                           .kept = (uint32_t)work->len,
                            .n = (uint16_t)bare.n,
                            .number = (uint16_t)number,
                            .shape = outline->shape,
