@@ -11,7 +11,6 @@
 #include "state.h"
 
 enum {
-    FRAME_OPEN = 13,
     FRAME_SLOTS = 16,    /* beside open: the bounds, see bounds_of */
     FRAME_REVISION = 20, /* of the schemas that who says it knows */
     OPEN_TO = 1,         /* in FRAME_OPEN */
@@ -109,6 +108,8 @@ static enum terse_err take_domain(struct terse_peer *peer,
             return TERSE_EFRAME;
         if (f.number == OPEN_TO && f.type == WIRE_BYTES &&
             f.bytes.n <= BOOK_TEXT_MAX) {
+            if (strings_marked(f.bytes))
+                return TERSE_EFRAME;
             terse_buf_reset(&peer->domain);
             return terse_buf_append(&peer->domain, f.bytes.p, f.bytes.n);
         }

@@ -147,7 +147,7 @@ enum terse_err shelf_set(struct state *s, uint64_t i, uint32_t number,
     s->template_bytes += more;
     free(t->p);
     *t = (struct template){.p = p,
-                           .kept = (uint16_t)work->len,
+                           .kept = (uint32_t)work->len,
                            .n = (uint16_t)bare.n,
                            .number = (uint16_t)number,
                            .shape = outline->shape,

@@ -171,7 +171,8 @@ static enum terse_err unpack_frame(struct state *s, const struct parts *parts,
     uint32_t number = 0;
     bool marked = parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP] ||
                   parts->has[FRAME_ABOUT] || parts->has[FRAME_ENTRY];
-    if (parts->has[FRAME_LIKE] && parts->has[FRAME_KEEP])
+    if ((parts->has[FRAME_LIKE] && parts->has[FRAME_KEEP]) ||
+        parts->content.number == FRAME_OPEN)
         return TERSE_EFRAME;
     enum terse_err err = hear(s, parts, &entry);
     if (err != TERSE_OK)

@@ -25,11 +25,12 @@ struct span {
  * strings, which is this end's own affair: its bounds are those of the whole.
  */
 struct template {
-    uint8_t *p;       /* owned: the field of Frame; NULL: empty */
-    uint16_t kept, n; /* bytes of p, and of what it stands for */
-    uint16_t number;  /* of the field */
-    uint32_t shape;   /* of template_strip */
-    uint32_t used;    /* sender: when it was last used */
+    uint8_t *p;                        /* owned, see shelf.c; NULL: empty */
+    uint32_t kept;                     /* bytes of p */
+    uint16_t n;                        /* of what it stands for */
+    uint16_t number;                   /* of the field */
+    uint32_t shape;                    /* of template_strip */
+    uint32_t used;                     /* sender: when it was last used */
     struct span given[TEMPLATE_GIVEN]; /* of the entry that it was about */
 };
 

@@ -291,7 +291,10 @@ static enum terse_err expand_all(const struct strings *s, struct terse_str text,
 
 static enum terse_err enter(const struct strings *s, struct terse_str came,
                             struct terse_str text) {
-    if (text.n > BOOK_TEXT_MAX || !book_has_room(s->book, came.n))
+    /* One that stands for nothing would cost time and no bytes, and so would
+     * all that refer to it. */
+    if (text.n == 0 || text.n > BOOK_TEXT_MAX ||
+        !book_has_room(s->book, came.n))
         return TERSE_EFRAME;
     enum terse_err err = book_add(s->book, came, text);
     if (err == TERSE_OK &&
