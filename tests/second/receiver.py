@@ -204,6 +204,11 @@ class Direction:
             self.fits()
         return out
 
+    def begin(self, domain):
+        """The bounds are known: the book begins with the domain."""
+        if 1 <= len(domain) <= ENTRY_MAX:
+            self.enter(domain, domain, 1)
+
     def enter(self, came, text, deep):
         must(len(text) <= ENTRY_MAX and deep <= ENTRY_DEPTH_MAX and
              self.bound(BYTES) >= BOOK_MIN, "entry")
@@ -331,6 +336,9 @@ class Direction:
         if self.said is None:
             self.said = dict(parts[1:])
             must(len(self.said) == len(parts) - 1, "bounds twice")
+            self.domain = self.own("Open", content, "to") or b""
+            if self.other.bound(BYTES) >= BOOK_MIN:
+                self.other.begin(self.client.domain)
         return put(number, content)
 
     def frame(self, frame, inside=False):
@@ -406,19 +414,12 @@ class Connection:
     that reads and writes them."""
 
     def __init__(self, schema):
-        c, s = self.directions = Direction(schema), Direction(schema)
-        c.other, s.other = s, c
+        c, s = Direction(schema), Direction(schema)
+        c.other, s.other, c.client, s.client = s, c, c, c
+        self.directions = {"c": c, "s": s}
 
     def frame(self, direction, frame):
-        way = self.directions["cs".index(direction)]
-        first = way.said is None
-        plain = way.frame(frame)
-        if direction == "c" and first and way.said is not None:
-            domain = way.own("Open", fields(plain)[0][1], "to")
-            if domain and len(domain) <= ENTRY_MAX:
-                for way in self.directions:
-                    way.book.append((len(domain), domain, 1))
-        return plain
+        return self.directions[direction].frame(frame)
 
 
 def split(data):
