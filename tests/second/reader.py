@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ident  # noqa: E402
 import pack  # noqa: E402
-from receiver import Malformed, fields, load, must  # noqa: E402
+from proto import Malformed, fields, load, must  # noqa: E402
 
 CLIENT, XML = "jabber:client", "http://www.w3.org/XML/1998/namespace"
 ATTRIBUTE = re.compile(r"attribute (xml:)?([^\s,;]+)(?: of namespace '(.*?)')?")

@@ -1,30 +1,28 @@
 #!/usr/bin/python3
 """receiver.py TERSE.PROTO <WIRE >FRAMES
 
-A connection's state as who reads it has to keep it, from docs/wire.md and the
-published schema alone: proof that a client can be written with nothing but a
-Protobuf library and zlib. WIRE is what passed, in its order, each frame behind a
-byte `c` or `s`, who sent it, and its length; FRAMES are the same frames without
-state.
+The state of a connection as who reads it has to keep it, from docs/wire.md and
+the published schema alone: proof that a client can be written with nothing but
+a Protobuf library and zlib. WIRE is what passed, each frame behind a byte `c` or
+`s`, who sent it, and its length; FRAMES are the same frames without state.
 """
 import base64
+import os
 import re
-import subprocess
 import sys
-import tempfile
 import zlib
 
-from google.protobuf import descriptor_pb2
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from proto import Malformed, fields, load, must, put, put_varint, varint  # noqa: E402
 
 STANZAS, OPEN = (1, 2, 3), 13
-LIKE, KEEP, DEFLATED, ABOUT, HEARD, ENTER, ENTRY = STATE = range(6, 13)
+STATE = LIKE, KEEP, DEFLATED, ABOUT, HEARD, ENTER, ENTRY = range(6, 13)
 SLOTS, TEMPLATES, JOURNAL, BYTES = range(16, 20)  # and up: beside a header
 AT_MOST = {SLOTS: 192, TEMPLATES: 128, JOURNAL: 46}
 FRAME_MAX, SLOT_MAX, TEMPLATE_MAX = 1 << 20, 1023, 65535
 FIELDS_MAX, LINKS_MAX, DEPTH_MAX = 64, 16, 32
-ENTRY_MAX, ENTRY_DEPTH_MAX, BOOK_MIN = 255, 4, 512
+BOOK_MIN, ENTRY_MAX, ENTRY_DEPTH_MAX = 512, 255, 4
 WAIT_BYTES, HEARD_MAX, HEARD_BYTES = 1500, 16, 900
-RARE = 1 << 32  # a number that can make a link, as 4 bytes can
 MARKS = re.compile(rb"""(?P<define> \A[\x1c\x1d][\x20-\x7f] ) |
     (?P<enter> \A\x19 ) | (?P<plain> [^\x00-\x08\x0b\x0c\x0e-\x1f]+ ) |
     (?P<near> [\x01-\x08\x0e-\x18] ) | (?P<far> [\x1a\x1b][\x20-\x7f] ) |
@@ -32,131 +30,44 @@ MARKS = re.compile(rb"""(?P<define> \A[\x1c\x1d][\x20-\x7f] ) |
     (?P<bad> . )""", re.S | re.X)
 
 
-class Malformed(Exception):
-    pass
-
-
-def must(condition, what):
-    if not condition:
-        raise Malformed(what)
-
-
-# ---- Protobuf's wire format: a stock library does not tell the order ---------
-
-def varint(data, at):
-    value = shift = 0
-    while True:
-        must(at < len(data) and shift < 70, "varint")
-        value |= (data[at] & 127) << shift
-        shift, at = shift + 7, at + 1
-        if data[at - 1] < 128:
-            must(data[at - 1] or shift == 7, "overlong varint")
-            must(value < 1 << 64, "varint")
-            return value, at
-
-
-def put_varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
 def unzigzag(value):
     return value >> 1 ^ -(value & 1)
 
 
-def fields(data):
-    """(number, value), in order; a value is an int or bytes."""
-    out, at = [], 0
-    while at < len(data):
-        tag, at = varint(data, at)
-        must(tag >> 3 and tag & 7 in (0, 2), "tag")
-        value, at = varint(data, at)
-        if tag & 7:
-            must(value <= len(data) - at, "length")
-            value, at = data[at:at + value], at + value
-        out.append((tag >> 3, value))
-    return out
-
-
-def put(number, value):
-    if isinstance(value, int):
-        return put_varint(number << 3) + put_varint(value)
-    return put_varint(number << 3 | 2) + put_varint(len(value)) + value
-
-
 def rare(value):
-    return value >= RARE if isinstance(value, int) else len(value) >= 4
+    """Whether it can make a link."""
+    return value >= 1 << 32 if isinstance(value, int) else len(value) >= 4
 
 
-# ---- the schema ---------------------------------------------------------------
-
-class Field:
-    def __init__(self, desc, note):
-        self.inner = desc.type_name[7:] if desc.type == desc.TYPE_MESSAGE else ""
-        self.bytes = desc.type in (desc.TYPE_MESSAGE, desc.TYPE_STRING,
-                                   desc.TYPE_BYTES)
-        self.string = desc.type == desc.TYPE_STRING
-        self.desc, self.note = desc, note
-        # What it stands for, and how: fields that differ in form only are one
-        # item.
-        self.item, self.form, more = re.fullmatch(
-            r"(.*?)(?:(?:^|, )([A-Z][A-Z0-9_]*))?((?:^|; )(?:private|since).*)?",
-            note).groups()
-        self.private = "private" in (more or "")
-        self.place = desc.number
-        self.base64 = None  # the number of its item's field of that form
-
-
-def load(path):
-    """The descriptor of terse.proto, and by message its fields by number."""
-    folder, name = re.fullmatch(r"(?:(.*)/)?([^/]*)", path).groups()
-    with tempfile.NamedTemporaryFile() as out:
-        subprocess.run(["protoc", "-I" + (folder or "."), "--include_source_info",
-                        "--descriptor_set_out=" + out.name, name], check=True)
-        file = descriptor_pb2.FileDescriptorSet.FromString(out.read()).file[0]
-    notes = {tuple(at.path): at.trailing_comments.strip()
-             for at in file.source_code_info.location}
-    schema = {
-        message.name: {field.number: Field(field, notes.get((4, i, 2, j), ""))
-                       for j, field in enumerate(message.field)}
-        for i, message in enumerate(file.message_type)}
-    for known in schema.values():
-        places = {}
-        for number, field in sorted(known.items()):
-            if field.private and not field.inner:
-                field.place = places.setdefault(field.item, number)
-            field.base64 = next(
-                (n for n, other in known.items() if other.form == "BASE64" and
-                 (other.item, other.private) == (field.item, False)), None)
-    return file, schema
-
-
-# ---- state ----------------------------------------------------------------------
-
-class Direction:
-    """What one direction of a connection remembers. Names of schemas: `kind` is
-    a message's."""
+class Connection:
+    """Both directions, whose frames come as one end writes and reads them."""
 
     def __init__(self, schema):
-        self.schema, self.other = schema, None
-        self.said = None  # beside its first header, by number of the field
+        c, s = self.c, self.s = Direction(schema), Direction(schema)
+        c.other, s.other, c.client, s.client = s, c, c, c
+
+    def frame(self, direction, frame):
+        return (self.c if direction == "c" else self.s).frame(frame)
+
+
+class Direction:
+    """What one direction remembers. `kind` is a message of the schema."""
+
+    def __init__(self, schema):
+        self.schema, self.said, self.domain = schema, None, b""
         self.slots, self.book, self.templates = {}, [], {}
         self.journal, self.gone, self.heard, self.on = [], 0, 0, False
 
     def bound(self, number):
-        """What the other end, which receives, said."""
+        """What the end said that receives."""
         said = (self.other.said or {}).get(number, 0)
         return min(said, AT_MOST.get(number, said))
 
     def fits(self):
-        """Fails where more is remembered than may be."""
         must(sum(len(text) + 16 for text in self.slots.values()) +
              sum(came + 4 for came, _, _ in self.book) +
-             sum(len(stripped) + 32 for _, stripped, _ in
-                 self.templates.values()) <= self.bound(BYTES), "bytes")
+             sum(len(kept) + 32 for _, kept, _ in self.templates.values()) <=
+             self.bound(BYTES), "over the bytes")
 
     def known(self, kind, data):
         """Of each field of a message: what the schema says, number, value."""
@@ -165,16 +76,15 @@ class Direction:
             must(field and field.bytes == isinstance(value, bytes), "field")
             yield field, number, value
 
-    def own(self, kind, data, name):
-        """An attribute of the stanza itself, in whatever form; or None."""
+    def attribute(self, kind, data, name):
         return next((value for field, _, value in self.known(kind, data)
                      if field.item == "attribute " + name), None)
 
     # -- strings
 
     def text(self, text):
-        """What a string stands for; remembers what it says."""
-        out, first, deep, slots = b"", None, 0, False
+        """What a string stands for."""
+        out, first, depth, slots = b"", b"", 0, False
         for found in MARKS.finditer(text):
             what, mark = found.lastgroup, found[0]
             must(what != "bad", "mark")
@@ -187,16 +97,16 @@ class Direction:
                      64 + 96 * (mark[1] - 0x60) + mark[2] - 0x20)
                 book = (self if mark[0] == 0x1e else self.other).book
                 must(n < len(book), "no such entry")
-                out, deep = out + book[n][1], max(deep, book[n][2])
+                out, depth = out + book[n][1], max(depth, book[n][2])
             else:
                 n = (19 + 96 * (mark[0] - 0x1a) + mark[1] - 0x20
                      if what == "far" else mark[0] - (1 if mark[0] < 9 else 6))
                 must(n in self.slots, "empty slot")
                 out, slots = out + self.slots[n], True
-            must(len(out) <= FRAME_MAX, "string")
+            must(len(out) <= FRAME_MAX, "frame too large")
         if first == b"\x19":
-            must(not slots, "slot in the book")
-            self.enter(text[1:], out, deep + 1)
+            must(not slots, "slot in an entry")
+            self.enter(text[1:], out, depth + 1)
         elif first:
             n = 96 * (first[0] - 0x1c) + first[1] - 0x20
             must(n < self.bound(SLOTS) and len(out) <= SLOT_MAX, "slot")
@@ -204,15 +114,10 @@ class Direction:
             self.fits()
         return out
 
-    def begin(self, domain):
-        """The bounds are known: the book begins with the domain."""
-        if 1 <= len(domain) <= ENTRY_MAX:
-            self.enter(domain, domain, 1)
-
-    def enter(self, came, text, deep):
-        must(len(text) <= ENTRY_MAX and deep <= ENTRY_DEPTH_MAX and
-             self.bound(BYTES) >= BOOK_MIN, "entry")
-        self.book.append((len(came), text, deep))
+    def enter(self, came, text, depth):
+        must(self.bound(BYTES) >= BOOK_MIN and len(text) <= ENTRY_MAX and
+             depth <= ENTRY_DEPTH_MAX, "entry")
+        self.book.append((len(came), text, depth))
         self.fits()
 
     def texts(self, kind, data):
@@ -223,10 +128,9 @@ class Direction:
                 value = self.texts(field.inner, value)
             elif field.string and not field.private:
                 came, value = value, self.text(value)
-                if came != value and field.base64 and len(value) <= 64:
-                    raw = base64_of(value)
-                    if raw:
-                        number, value = field.base64, raw
+                raw = from_base64(value) if came != value and field.base64 else b""
+                if 0 < len(raw) <= 64:
+                    number, value = field.base64, raw
             out += put(number, value)
         return out
 
@@ -245,14 +149,13 @@ class Direction:
             out += put(number, value)
         return out
 
-    def keep(self, n, number, stripped, entry):
-        must(n < self.bound(TEMPLATES) and len(stripped) <= TEMPLATE_MAX,
-             "template")
-        self.templates[n] = (number, stripped, entry)
+    def keep(self, n, number, kept, entry):
+        must(n < self.bound(TEMPLATES) and len(kept) <= TEMPLATE_MAX, "template")
+        self.templates[n] = (number, kept, entry)
         self.fits()
 
     def merge(self, kind, old, patch, links, most, depth=1):
-        """What the patch makes of a template; at most `most` links."""
+        """What the patch makes of a template; `most` links at most."""
         news = [(field.place, number, value)
                 for field, number, value in self.known(kind, patch)]
         must(len(news) <= FIELDS_MAX and depth <= DEPTH_MAX, "patch too large")
@@ -266,18 +169,7 @@ class Direction:
                 value = self.merge(field.inner, value, new or b"", links, most,
                                    depth + 1)
             elif new is not None:
-                long = (field.form == "BASE64" and not field.private and
-                        len(value) >= 32)
-                if long:
-                    front, at = varint(new, 0)
-                    must(front <= len(value), "front")
-                    new = value[:front] + new[at:]
-                elif isinstance(value, int) and value >= RARE:
-                    new = (value + unzigzag(new)) % (1 << 64)
-                if (not field.private and not long and rare(value) and
-                        new != value and len(links) < most):
-                    links.append((value, new))
-                value = new
+                value = self.patched(field, value, new, links, most)
             elif field.private:
                 continue
             elif rare(value):
@@ -285,27 +177,40 @@ class Direction:
             out += put(number, value)
         return out + b"".join(put(*n[1:]) for n in news)
 
+    def patched(self, field, old, new, links, most):
+        if field.private:
+            return new
+        if field.form == "BASE64" and len(old) >= 32:
+            front, at = varint(new, 0)
+            must(front <= len(old), "front")
+            return old[:front] + new[at:]
+        if isinstance(old, int) and rare(old):
+            new = (old + unzigzag(new)) % (1 << 64)
+        if rare(old) and new != old and len(links) < most:
+            links.append((old, new))
+        return new
+
     # -- journal
 
     def record(self, kind, stanza):
         """A stanza enters, if it can."""
-        name, address = (self.own(kind, stanza, a) for a in ("id", "from"))
+        name = self.attribute(kind, stanza, "id")
         if name is None or not rare(name) or (
                 isinstance(name, bytes) and len(name) > 80):
             return
+        address = self.attribute(kind, stanza, "from")
         if address is None:
-            address = self.own(kind, stanza, "to") or b""
+            address = self.attribute(kind, stanza, "to") or b""
         self.journal.append((name, address if len(address) <= 120 else b""))
         must(len(self.journal) - self.heard <= self.bound(JOURNAL) and
              self.counts(self.heard) <= WAIT_BYTES, "journal")
 
     def counts(self, first, end=None):
-        """The bytes of entries."""
         return sum((8 if isinstance(name, int) else len(name)) + len(address)
                    for name, address in self.journal[first:end])
 
     def hear(self, count):
-        """The other direction tells that it heard of so many entries."""
+        """The other direction heard of so many entries."""
         must(count <= len(self.journal), "heard")
         self.heard = max(self.heard, count)
         while (self.heard - self.gone > HEARD_MAX or
@@ -314,13 +219,11 @@ class Direction:
 
     def answer(self, kind, data, entry):
         """Fills empty attributes of a stanza with those of an entry."""
-        name, address = entry
-        has = {"attribute id": name, "attribute from": address,
-               "attribute to": address}
+        values = dict(zip(("id", "from", "to"), (*entry, entry[1])))
         out = b""
         for field, number, value in self.known(kind, data):
-            new = has.get(field.item, 0)
-            if value == b"" and isinstance(new, bytes) and len(new) >= 4:
+            new = values.get(field.item.removeprefix("attribute "), 0)
+            if value == b"" and isinstance(new, bytes) and rare(new):
                 value = new
             out += put(number, value)
         return out
@@ -328,58 +231,62 @@ class Direction:
     # -- frames
 
     def header(self, parts):
-        """A stream's header, and what stands beside it."""
-        number, content = parts[0]
-        must(number == OPEN and all(n >= SLOTS for n, _ in parts[1:]),
-             "beside a header")
-        must(self.said is None or len(parts) == 1, "bounds again")
-        if self.said is None:
+        must(all(n >= SLOTS for n, _ in parts[1:]), "beside a header")
+        if self.said is None:  # later ones are passed over
             self.said = dict(parts[1:])
-            must(len(self.said) == len(parts) - 1, "bounds twice")
-            self.domain = self.own("Open", content, "to") or b""
-            if self.other.bound(BYTES) >= BOOK_MIN:
-                self.other.begin(self.client.domain)
-        return put(number, content)
+            self.domain = self.attribute("Open", parts[0][1], "to") or b""
+            domain, other = self.client.domain, self.other
+            if other.bound(BYTES) >= BOOK_MIN and 0 < len(domain) <= ENTRY_MAX:
+                other.enter(domain, domain, 1)
+        return put(*parts[0])
 
     def frame(self, frame, inside=False):
         """What came, as it would be on a connection without state."""
         parts = fields(frame)
+        must(parts, "empty frame")
         state = {n: value for n, value in parts if n in STATE}
-        contents = [part for part in parts if part[0] not in STATE]
-        must(parts and len(state) + len(contents) == len(parts), "parts")
+        content = [part for part in parts if part[0] not in STATE]
+        must(len(state) + len(content) == len(parts), "state twice")
         must(all(isinstance(value, bytes) == (n in (DEFLATED, ENTRY))
                  for n, value in state.items()), "wire type")
-        if contents and contents[0][0] == OPEN:
+        if content and content[0][0] == OPEN:
             must(not state and not inside, "beside a header")
-            return self.header(contents)
-        must(LIKE not in state or state[LIKE] in self.templates,
-             "no such template")
+            return self.header(content)
+        must(LIKE not in state or state[LIKE] in self.templates, "like nothing")
         if DEFLATED in state:
-            must(not inside and not contents and
-                 state.keys() <= {DEFLATED, LIKE}, "more than deflated")
-            z = zlib.decompressobj(-15, zdict=self.templates[state[LIKE]][1]
-                                   if LIKE in state else b"")
-            frame = z.decompress(state[DEFLATED], FRAME_MAX)
-            must(z.eof and not z.unused_data, "deflated")
-            return self.frame(frame, True)
-        must(len(contents) == 1 or not contents and LIKE in state, "elements")
+            must(not inside and not content and state.keys() <= {DEFLATED, LIKE},
+                 "more than deflated")
+            return self.frame(self.inflate(state), True)
+        must(len(content) == 1 or not content and LIKE in state, "elements")
+        must(state.get(ENTER, 0) < 2, "enter")
         self.on = bool(state.get(ENTER, self.on))
         self.other.hear(self.other.heard + state.get(HEARD, 0))
-        if LIKE in state or contents[0][0] in STANZAS:
-            return self.stanza(state, contents)
+        if LIKE in state or content[0][0] in STANZAS:
+            return self.stanza(state, content)
         must(state.keys() <= {HEARD, ENTER}, "no stanza")
-        return put(*contents[0])
+        return put(*content[0])
 
-    def stanza(self, state, contents):
+    def inflate(self, state):
+        z = zlib.decompressobj(-15, zdict=self.templates[state[LIKE]][1]
+                               if LIKE in state else b"")
+        try:
+            frame = z.decompress(state[DEFLATED], FRAME_MAX)
+        except zlib.error as error:
+            raise Malformed("deflated") from error
+        must(z.eof and not z.unused_data, "deflated")
+        return frame
+
+    def stanza(self, state, content):
         number, old, before = (self.templates[state[LIKE]] if LIKE in state else
-                               (contents[0][0], b"", None))
+                               (content[0][0], b"", None))
         kind = self.schema["Frame"][number].inner
         new, entry, links = b"", None, []
-        if contents:
-            must(contents[0][0] == number, "another stanza")
-            new = self.texts(kind, contents[0][1])
+        if content:
+            must(content[0][0] == number, "another stanza")
+            new = self.texts(kind, content[0][1])
         if ENTRY in state:
-            must(MARKS.fullmatch(state[ENTRY]).lastgroup == "plain", "mark")
+            must(re.fullmatch(rb"[^\x00-\x08\x0b\x0c\x0e-\x1f]*", state[ENTRY]),
+                 "mark in an entry")
             self.enter(state[ENTRY], state[ENTRY], 1)
         if ABOUT in state:
             n = self.other.heard + unzigzag(state[ABOUT] >> 1)
@@ -387,12 +294,13 @@ class Direction:
             entry = self.other.journal[n]
             self.other.hear(n + 1)
             new = self.answer(kind, new, entry)
-            links = [pair for pair in zip(before or (), entry) if b"" not in pair]
+            links = [pair for pair in zip(before or (), entry)
+                     if type(pair[0]) is type(pair[1]) and b"" not in pair]
         if LIKE in state:
             new = self.merge(kind, old, new, links, len(links) + LINKS_MAX)
-        must(len(new) <= FRAME_MAX, "frame")
+        must(len(new) <= FRAME_MAX, "frame too large")
         if LIKE in state or KEEP in state:
-            must(len(state.keys() & {LIKE, KEEP}) == 1, "like and keep")
+            must(not (LIKE in state and KEEP in state), "like and keep")
             self.keep(state.get(KEEP, state.get(LIKE)), number,
                       self.strip(kind, new), entry)
         if self.on and state.get(ABOUT, 1) & 1:
@@ -400,30 +308,17 @@ class Direction:
         return put(number, new)
 
 
-def base64_of(text):
-    """What a string is BASE64 of, or None."""
+def from_base64(text):
+    """What this is the BASE64 of; nothing if it is not."""
     try:
         raw = base64.b64decode(text, validate=True)
     except ValueError:
-        return None
-    return raw if base64.b64encode(raw) == text else None
-
-
-class Connection:
-    """Both directions, `c` and `s`, whose frames come in the order of the end
-    that reads and writes them."""
-
-    def __init__(self, schema):
-        c, s = Direction(schema), Direction(schema)
-        c.other, s.other, c.client, s.client = s, c, c, c
-        self.directions = {"c": c, "s": s}
-
-    def frame(self, direction, frame):
-        return self.directions[direction].frame(frame)
+        return b""
+    return raw if base64.b64encode(raw) == text else b""
 
 
 def split(data):
-    """What is in a file: direction and frame."""
+    """The frames of a file, each with its direction."""
     at = 0
     while at < len(data):
         direction = chr(data[at])
