@@ -21,7 +21,7 @@ SLOTS, TEMPLATES, JOURNAL, BYTES = range(16, 20)  # and up: beside a header
 AT_MOST = {SLOTS: 192, TEMPLATES: 128, JOURNAL: 46}
 FRAME_MAX, SLOT_MAX, TEMPLATE_MAX = 1 << 20, 1023, 65535
 FIELDS_MAX, LINKS_MAX, DEPTH_MAX = 64, 16, 32
-BOOK_MIN, ENTRY_MAX, ENTRY_DEPTH_MAX = 512, 255, 4
+BOOK_MIN, BOOK_MAX, ENTRY_MAX, ENTRY_DEPTH_MAX = 512, 3136, 255, 4
 WAIT_BYTES, HEARD_MAX, HEARD_BYTES = 1500, 16, 900
 MARKS = re.compile(rb"""(?P<define> \A[\x1c\x1d][\x20-\x7f] ) |
     (?P<enter> \A\x19 ) | (?P<plain> [^\x00-\x08\x0b\x0c\x0e-\x1f]+ ) |
@@ -115,8 +115,8 @@ class Direction:
         return out
 
     def enter(self, came, text, depth):
-        must(self.bound(BYTES) >= BOOK_MIN and len(text) <= ENTRY_MAX and
-             depth <= ENTRY_DEPTH_MAX, "entry")
+        must(self.bound(BYTES) >= BOOK_MIN and len(self.book) < BOOK_MAX and
+             len(text) <= ENTRY_MAX and depth <= ENTRY_DEPTH_MAX, "entry")
         self.book.append((len(came), text, depth))
         self.fits()
 
