@@ -23,6 +23,7 @@ FRAME_MAX, SLOT_MAX, TEMPLATE_MAX = 1 << 20, 1023, 65535
 FIELDS_MAX, LINKS_MAX, DEPTH_MAX = 64, 16, 32
 BOOK_MIN, BOOK_MAX, ENTRY_MAX, ENTRY_DEPTH_MAX = 512, 3136, 255, 4
 WAIT_BYTES, HEARD_MAX, HEARD_BYTES = 1500, 16, 900
+PLAIN = re.compile(rb"[^\x00-\x08\x0b\x0c\x0e-\x1f]+")
 MARKS = re.compile(rb"""(?P<define> \A[\x1c\x1d][\x20-\x7f] ) |
     (?P<enter> \A\x19 ) | (?P<plain> [^\x00-\x08\x0b\x0c\x0e-\x1f]+ ) |
     (?P<near> [\x01-\x08\x0e-\x18] ) | (?P<far> [\x1a\x1b][\x20-\x7f] ) |
@@ -116,7 +117,8 @@ class Direction:
 
     def enter(self, came, text, depth):
         must(self.bound(BYTES) >= BOOK_MIN and len(self.book) < BOOK_MAX and
-             len(text) <= ENTRY_MAX and depth <= ENTRY_DEPTH_MAX, "entry")
+             0 < len(text) <= ENTRY_MAX and depth <= ENTRY_DEPTH_MAX, "entry")
+        must(PLAIN.fullmatch(text), "mark in an entry")
         self.book.append((len(came), text, depth))
         self.fits()
 
@@ -285,8 +287,6 @@ class Direction:
             must(content[0][0] == number, "another stanza")
             new = self.texts(kind, content[0][1])
         if ENTRY in state:
-            must(re.fullmatch(rb"[^\x00-\x08\x0b\x0c\x0e-\x1f]*", state[ENTRY]),
-                 "mark in an entry")
             self.enter(state[ENTRY], state[ENTRY], 1)
         if ABOUT in state:
             n = self.other.heard + unzigzag(state[ABOUT] >> 1)
