@@ -44,6 +44,21 @@ static enum terse_err put_packed(struct state *s, const struct plan *p,
                            : err;
 }
 
+/* The same, of a stanza that becomes template i: what the template grows by is
+ * no room for the strings, which are counted before it. */
+static enum terse_err put_packed_for(struct state *s, const struct plan *p,
+                                     uint32_t i, struct terse_str content,
+                                     struct terse_work *work,
+                                     struct terse_buf *out) {
+    uint32_t had = shelf_cost(s, i);
+    uint32_t has = TEMPLATE_COST + (uint32_t)p->bare.n;
+    uint32_t more = has > had ? has - had : 0;
+    s->budget.now += more;
+    enum terse_err err = put_packed(s, p, content, work, out);
+    s->budget.now -= more;
+    return err;
+}
+
 /* Writes content as what it adds to template i, which it will become. */
 static enum terse_err put_like(struct state *s, struct plan *p, uint32_t i,
                                struct terse_work *work, struct terse_buf *out) {
@@ -63,7 +78,7 @@ static enum terse_err put_like(struct state *s, struct plan *p, uint32_t i,
     if (err == TERSE_OK)
         err = parts_put_number(out, FRAME_LIKE, i);
     if (err == TERSE_OK && work->a.len > 0)
-        err = put_packed(s, p, str_of_buf(&work->a), work, out);
+        err = put_packed_for(s, p, i, str_of_buf(&work->a), work, out);
     return err;
 }
 
@@ -79,9 +94,12 @@ static enum terse_err put_stanza(struct state *s, struct plan *p,
     if (like >= 0)
         return put_like(s, p, (uint32_t)like, work, out);
     p->template = policy_victim(s, p->bare.n);
-    if (p->template >= 0)
-        err = parts_put_number(out, FRAME_KEEP, (uint64_t)p->template);
-    return err == TERSE_OK ? put_packed(s, p, p->content, work, out) : err;
+    if (p->template < 0)
+        return put_packed(s, p, p->content, work, out);
+    err = parts_put_number(out, FRAME_KEEP, (uint64_t)p->template);
+    return err == TERSE_OK ? put_packed_for(s, p, (uint32_t)p->template,
+                                            p->content, work, out)
+                           : err;
 }
 
 /* ---- deflate ------------------------------------------------------------- */
