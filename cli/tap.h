@@ -12,10 +12,10 @@
 
 /* Of one recording. */
 struct tap {
-    const char *dir;           /* where the files go; NULL: nowhere */
-    const char *name;          /* of the recording */
-    unsigned conn;             /* connections so far */
-    bool open;                 /* the last of them goes on */
+    const char *dir;  /* where the files go; NULL: nowhere */
+    const char *name; /* of the recording */
+    unsigned conn;    /* connections so far */
+    bool open;        /* the last of them goes on */
     FILE *wire, *frames;
 };
 

@@ -186,11 +186,13 @@ static uint32_t at_most(uint64_t said, uint32_t own) {
 /* One of the bounds, or what a later version of us says there. */
 static enum terse_err hear_bound(struct terse_peer *peer,
                                  const struct wire_field *f,
-                                 uint32_t said[BOUNDS]) {
+                                 uint32_t said[BOUNDS], uint32_t *seen) {
     if (f->number > FRAME_REVISION)
         return TERSE_OK;
-    if (f->number < FRAME_SLOTS || f->type != WIRE_VARINT)
+    if (f->number < FRAME_SLOTS || f->type != WIRE_VARINT ||
+        *seen & 1u << f->number)
         return TERSE_EFRAME;
+    *seen |= 1u << f->number;
     if (f->number < FRAME_REVISION)
         said[f->number - FRAME_SLOTS] = at_most(f->value, UINT32_MAX);
     else
@@ -216,7 +218,7 @@ static struct terse_state_limits use(const struct terse_peer *peer,
 static enum terse_err hear_bounds(struct terse_peer *peer,
                                   struct terse_str frame,
                                   struct terse_buf *out) {
-    uint32_t said[BOUNDS] = {0};
+    uint32_t said[BOUNDS] = {0}, seen = 0;
     struct wire in = wire_of(frame);
     struct wire_field f;
     if (!wire_next(&in, &f))
@@ -224,7 +226,8 @@ static enum terse_err hear_bounds(struct terse_peer *peer,
     size_t header = (size_t)(in.p - (const uint8_t *)frame.p);
     peer->begins = peer->begins || header < frame.n;
     while (in.p != in.end) {
-        if (!wire_next(&in, &f) || hear_bound(peer, &f, said) != TERSE_OK)
+        if (!wire_next(&in, &f) ||
+            hear_bound(peer, &f, said, &seen) != TERSE_OK)
             return TERSE_EFRAME;
     }
     enum terse_err err = TERSE_OK;

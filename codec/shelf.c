@@ -174,7 +174,7 @@ struct template_links shelf_links(const struct template *t,
         *old = (struct wire_field){.type = WIRE_VARINT}; /* like nothing */
         const struct wire_field *new = &links.of[i].new;
         if (!t || t->given[i].n == 0 ||
-            t->given[i].type != (uint8_t)new->type ||
+            t->given[i].type != (uint8_t) new->type ||
             (new->type == WIRE_BYTES &&new->bytes.n == 0))
             continue;
         old->type = (enum wire_type)t->given[i].type;

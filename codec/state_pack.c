@@ -94,7 +94,7 @@ static enum terse_err put_stanza(struct state *s, struct plan *p,
     if (like >= 0)
         return put_like(s, p, (uint32_t)like, work, out);
     p->template = policy_victim(s, p->bare.n);
-    if (p->template < 0)
+    if (p->template <0)
         return put_packed(s, p, p->content, work, out);
     err = parts_put_number(out, FRAME_KEEP, (uint64_t)p->template);
     return err == TERSE_OK ? put_packed_for(s, p, (uint32_t)p->template,

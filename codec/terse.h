@@ -238,9 +238,10 @@ struct terse_state_limits {
 extern const struct terse_state_limits terse_state_limits_default;
 
 /* own: bounds at this end: of what the server sends; of what the client sends
- * half of that, but for the ids. begins: this end sends the first header (a
- * client); the other kind says its bounds only if it heard some, so that a
- * client that knows nothing of state sees nothing of it. */
+ * half of the slots and templates, 3/10 of the bytes, and all of the ids.
+ * begins: this end sends the first header (a client); the other kind says its
+ * bounds only if it heard some, so that a client that knows nothing of state
+ * sees nothing of it. */
 TERSE_NODISCARD enum terse_err
 terse_peer_new(struct terse_peer **out, const struct terse_schema *schema,
                const struct terse_state_limits *own, bool begins);

@@ -85,15 +85,17 @@ static const struct config_row config_rows[] = {
      NULL, "Bytes of one attribute value or run of text."},
     {"name_bytes", ROW_BYTES, "1024", true, AT(limits.name_bytes), 64, 65536,
      NULL, "Bytes of one name or namespace name."},
-    {"state_slots", ROW_NUMBER, "128", true, AT(state.slots), 0, 192, NULL,
-     "Strings that a connection remembers each way, so that frames need not\n"
-     "repeat them; 0: none."},
-    {"state_slot_bytes", ROW_BYTES, "4000", true, AT(state.slot_bytes), 0,
-     1048576, NULL, "Bytes of all of them together."},
+    {"state_slots", ROW_NUMBER, "48", true, AT(state.slots), 0, 192, NULL,
+     "Strings in slots that a connection remembers of what the server sends, "
+     "so\n"
+     "that frames need not repeat them; 0: none. Of what the client sends it\n"
+     "remembers less."},
     {"state_templates", ROW_NUMBER, "64", true, AT(state.templates), 0, 128,
-     NULL, "Stanzas that a connection remembers each way; 0: none."},
-    {"state_template_bytes", ROW_BYTES, "12000", true, AT(state.template_bytes),
-     0, 1048576, NULL, "Bytes of all of them together."},
+     NULL, "Stanzas that it remembers; 0: none."},
+    {"state_journal", ROW_NUMBER, "32", true, AT(state.journal), 0, 46, NULL,
+     "Ids that it remembers until they are answered; 0: none."},
+    {"state_bytes", ROW_BYTES, "20000", true, AT(state.bytes), 0, 1048576, NULL,
+     "Bytes of all that it remembers but ids."},
 };
 
 static const struct config_row domain_rows[] = {
