@@ -190,7 +190,9 @@ static void add_way(struct terse_schema *s, const struct sc_type *type,
     s->rows[s->n_rows++] = (struct way_row){
         .key = way_key(s, type, item, qname),
         .rank = way_rank(field),
-        .way = {field, value ? value->number : 0, since},
+        .way = {field, value ? value->number : 0, field->t->number, since,
+                field->index, field->t->values, field->t->bind, field->t->form,
+                field->t->flags},
     };
 }
 

@@ -35,11 +35,14 @@ struct sc_type {
     uint32_t max_number;
 };
 
-/* One way to write an item: a field, and of a CHOICE its value. */
+/* One way to write an item: a field, and of a CHOICE its value. What an encoder
+ * wants of the field stands here again: in one place, not in three. */
 struct sc_way {
     const struct sc_field *field;
-    uint32_t value;
-    uint16_t since; /* schema revision that brought it */
+    uint32_t value, number;
+    uint16_t since; /* schema revision that brought field and value */
+    uint16_t index, values;
+    uint8_t bind, form, flags;
 };
 
 /* The ways to write one item of one type, in the order in which they are to be

@@ -194,9 +194,9 @@ static bool put_value(struct enc *e, uint32_t number, uint8_t form,
     }
 }
 
-static bool put_field_value(struct enc *e, const struct sc_field *f,
-                            struct terse_str s) {
-    return put_value(e, f->t->number, f->t->form, f->t->flags, f->t->values, s);
+static bool put_way_value(struct enc *e, const struct sc_way *way,
+                          struct terse_str s) {
+    return put_value(e, way->number, way->form, way->flags, way->values, s);
 }
 
 /* ---- generic elements
@@ -258,20 +258,20 @@ static void put_generic(struct enc *e, const struct terse_node *node) {
 /* ---- typed elements
  * ---------------------------------------------------------- */
 
-static bool take(const struct enc *e, sc_used used, const struct sc_field *f) {
-    uint64_t bit = UINT64_C(1) << (f->index % 64);
-    if (f->t->since > e->revision)
+static bool take(const struct enc *e, sc_used used, const struct sc_way *way) {
+    uint64_t bit = UINT64_C(1) << (way->index % 64);
+    if (way->since > e->revision)
         return false;
-    if (f->t->flags & TABLE_REPEATED)
+    if (way->flags & TABLE_REPEATED)
         return true;
-    if (used[f->index / 64] & bit)
+    if (used[way->index / 64] & bit)
         return false;
-    used[f->index / 64] |= bit;
+    used[way->index / 64] |= bit;
     return true;
 }
 
-static void give_back(sc_used used, const struct sc_field *f) {
-    used[f->index / 64] &= ~(UINT64_C(1) << (f->index % 64));
+static void give_back(sc_used used, const struct sc_way *way) {
+    used[way->index / 64] &= ~(UINT64_C(1) << (way->index % 64));
 }
 
 static void put_content(struct enc *e, const struct sc_type *type,
@@ -281,30 +281,29 @@ static void put_content(struct enc *e, const struct sc_type *type,
  * does not fit it. */
 static bool put_way(struct enc *e, const struct sc_way *way,
                     const struct terse_node *node) {
-    const struct sc_field *f = way->field;
     struct terse_str text;
     size_t end = e->out->len;
-    switch ((enum table_bind)f->t->bind) {
+    switch ((enum table_bind)way->bind) {
     case BIND_FLAG:
         if (node->n_attrs > 0 || node->first)
             return false;
-        put_varint_field(e, f->t->number, 1);
+        put_varint_field(e, way->number, 1);
         return true;
     case BIND_CHOICE:
-        if (node->n_attrs > 0 || node->first || way->since > e->revision)
+        if (node->n_attrs > 0 || node->first)
             return false;
-        put_varint_field(e, f->t->number, way->value);
+        put_varint_field(e, way->number, way->value);
         return true;
     case BIND_LEAF:
         return node->n_attrs == 0 && terse_node_text(node, &text) &&
-               put_field_value(e, f, text);
+               put_way_value(e, way, text);
     case BIND_LEAF_ATTR:
         return node->n_attrs == 1 && !node->first &&
-               node->attrs[0].qname == f->attr_qname &&
-               put_field_value(e, f, node->attrs[0].value);
+               node->attrs[0].qname == way->field->attr_qname &&
+               put_way_value(e, way, node->attrs[0].value);
     case BIND_CHILD:
-        put_content(e, schema_type(e->schema, f->t->type), node);
-        put_header(e, f->t->number, end);
+        put_content(e, schema_type(e->schema, way->field->t->type), node);
+        put_header(e, way->number, end);
         return true;
     default:
         return false;
@@ -317,12 +316,12 @@ static bool put_known(struct enc *e, const struct sc_type *type, sc_used used,
         return false;
     struct sc_ways ways = schema_ways(e->schema, type, ITEM_CHILD, node->qname);
     for (uint16_t i = 0; i < ways.n; i++) {
-        const struct sc_field *f = ways.ways[i].field;
-        if (!take(e, used, f))
+        const struct sc_way *way = &ways.ways[i];
+        if (!take(e, used, way))
             continue;
-        if (put_way(e, &ways.ways[i], node))
+        if (put_way(e, way, node))
             return true;
-        give_back(used, f);
+        give_back(used, way);
     }
     return false;
 }
@@ -339,12 +338,12 @@ static bool put_known_value(struct enc *e, const struct sc_type *type,
                             struct terse_str value) {
     struct sc_ways ways = schema_ways(e->schema, type, item, qname);
     for (uint16_t i = 0; i < ways.n; i++) {
-        const struct sc_field *f = ways.ways[i].field;
-        if (!take(e, used, f))
+        const struct sc_way *way = &ways.ways[i];
+        if (!take(e, used, way))
             continue;
-        if (put_field_value(e, f, value))
+        if (put_way_value(e, way, value))
             return true;
-        give_back(used, f);
+        give_back(used, way);
     }
     return false;
 }

@@ -805,21 +805,36 @@ static void frame(struct dec *d, struct terse_str bytes) {
     }
 }
 
+/* One by one: what clears a whole struct costs more than all of these. */
+static void begin(struct dec *d, const struct terse_schema *schema,
+                  const struct terse_limits *limits, const void *frame,
+                  struct dec_attr attrs[ATTRS_MAX], struct terse_error *error) {
+    d->schema = schema;
+    d->limits = limits;
+    d->place = TERSE_IN_STREAM;
+    d->start = frame;
+    d->error = error;
+    d->err = TERSE_OK;
+    d->elements = d->depth = d->n_attrs = 0;
+    d->names = 0;
+    d->attrs = attrs;
+    d->want = NULL;
+    d->found = false;
+    d->out.buf = NULL;
+    d->out.p = d->out.end = NULL;
+    d->out.err = TERSE_OK;
+}
+
 enum terse_err terse_decode(const struct terse_schema *schema,
                             const struct terse_limits *limits,
                             const void *bytes, size_t n, enum terse_place place,
                             struct terse_buf *out, struct terse_error *error) {
     struct dec_attr attrs[ATTRS_MAX];
-    struct dec d = {
-        .schema = schema,
-        .limits = limits,
-        .place = place,
-        .start = bytes,
-        .attrs = attrs,
-        .error = error,
-    };
+    struct dec d;
     size_t len = out->len, max = out->max;
     err_clear(error);
+    begin(&d, schema, limits, bytes, attrs, error);
+    d.place = place;
     if (max > len && max - len > limits->stanza_bytes)
         out->max = len + limits->stanza_bytes;
     xml_begin(&d.out, out);
@@ -851,17 +866,13 @@ static const struct terse_limits no_limits = {
 enum terse_err terse_frame_info(const struct terse_schema *schema,
                                 const void *bytes, size_t n,
                                 struct terse_frame_info *info) {
-    struct terse_error error = {0};
     struct dec_attr attrs[ATTRS_MAX];
-    struct dec d = {.schema = schema,
-                    .limits = &no_limits,
-                    .start = bytes,
-                    .error = &error,
-                    .attrs = attrs};
+    struct dec d;
     struct wire_field w;
     const struct sc_field *f;
     struct generic g;
     *info = (struct terse_frame_info){.kind = TERSE_ELEMENT};
+    begin(&d, schema, &no_limits, bytes, attrs, NULL);
     if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f))
         return d.err;
     if (f->t->bind == BIND_REST) {
@@ -893,22 +904,16 @@ enum terse_err terse_frame_attr(const struct terse_schema *schema,
                                 const void *bytes, size_t n, const char *ns,
                                 const char *name, struct terse_buf *out,
                                 bool *found) {
-    struct terse_error error = {0};
     struct dec_attr want = {str_of(ns), str_of(name)};
     struct dec_attr attrs[ATTRS_MAX];
-    struct dec d = {
-        .schema = schema,
-        .limits = &no_limits,
-        .start = bytes,
-        .attrs = attrs,
-        .error = &error,
-        .want = &want,
-    };
+    struct dec d;
     struct wire_field w;
     struct terse_str content;
     const struct sc_field *f;
     struct generic g = {0};
     terse_buf_reset(out);
+    begin(&d, schema, &no_limits, bytes, attrs, NULL);
+    d.want = &want;
     xml_begin(&d.out, out);
     *found = false;
     if (!read_frame(&d, (struct terse_str){bytes, n}, &w, &f))

@@ -224,21 +224,37 @@ static bool utf8_bytes(struct xml_scan *s, const char *p, size_t n) {
     return true;
 }
 
+/* Whether what each '&' begins is a reference that ends before the bytes do. In
+ * CDATA it need not. */
+static bool refs_are_whole(const char *p, size_t n) {
+    const char *end = p + n;
+    while ((p = memchr(p, '&', (size_t)(end - p)))) {
+        struct xml_scan ref = {0};
+        do
+            if (p == end || !reference(&ref, (uint8_t)*p++))
+                return false;
+        while (ref.ref > 0);
+    }
+    return true;
+}
+
 /* Whether n bytes that begin between tags are fine wherever their tags are:
- * whole characters, no reference, and less '=' than would be too many in one
- * tag. False may also mean that they have to be followed. */
+ * whole characters, whole references, and no more '=' than would be too many in
+ * one tag. False may also mean that they have to be followed. */
 static bool fine_as_a_whole(const struct xml_scan *s, const char *p, size_t n) {
     struct xml_scan chars = *s;
     size_t equals = 0;
+    bool refs = false;
     for (size_t i = 0; i < n; i += LUMP) {
         size_t have = n - i < LUMP ? n - i : LUMP;
         struct lump l = look(p + i, have);
         equals += l.equals;
-        if (l.refs ||
-            ((l.high || chars.more > 0) && !utf8_bytes(&chars, p + i, have)))
+        refs |= l.refs;
+        if ((l.high || chars.more > 0) && !utf8_bytes(&chars, p + i, have))
             return false;
     }
-    return equals <= s->max_attrs && chars.more == 0;
+    return equals <= s->max_attrs && chars.more == 0 &&
+           (!refs || refs_are_whole(p, n));
 }
 
 size_t xml_scan(struct xml_scan *s, const char *p, size_t n,
