@@ -211,8 +211,10 @@ static struct terse_state_limits use(const struct terse_peer *peer,
     bounds_of(&sends, own);
     for (uint32_t i = 0; i < BOUNDS; i++)
         out[i] = at_most(said[i], own[i]);
-    /* The first entry of the book must be there if the other end has it. */
-    if (said[3] >= BOOK_BUDGET_MIN && out[3] < BOOK_BUDGET_MIN)
+    /* The first entry of the book must be there if the other end has it, which
+     * may refer to it unless we said that we remember nothing. */
+    if (remembers(&peer->own) && said[3] >= BOOK_BUDGET_MIN &&
+        out[3] < BOOK_BUDGET_MIN)
         out[3] = BOOK_BUDGET_MIN;
     return (struct terse_state_limits){out[0], out[1], out[2], out[3]};
 }
