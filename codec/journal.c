@@ -176,7 +176,7 @@ bool journal_find(const struct journal *j, const struct wire_field *id,
 /* Counts the heard ones from the newest to the oldest: how many of the oldest
  * are over the bounds, and what those that wait add up to. */
 static uint32_t count(struct journal *j) {
-    uint32_t costs[JOURNAL_HEARD + JOURNAL_WAIT] = {0}, n = 0, bytes = 0;
+    uint32_t costs[JOURNAL_HEARD + JOURNAL_WAIT + 1] = {0}, n = 0, bytes = 0;
     uint32_t heard = j->heard - j->first, kept = 0;
     struct terse_str last = {NULL, 0};
     struct entry e;

@@ -117,6 +117,13 @@ static enum terse_err take_domain(struct terse_peer *peer,
     return TERSE_OK;
 }
 
+/* What a client sends is less, and less of it comes again. */
+static void cut(struct terse_state_limits *limits) {
+    limits->slots /= 2;
+    limits->templates /= 2;
+    limits->bytes = limits->bytes / 10 * 3;
+}
+
 /* One direction, and what it has to do with the other. */
 static enum terse_err make_state(struct terse_peer *peer, struct state **out,
                                  const struct terse_state_limits *limits) {
@@ -132,13 +139,6 @@ static enum terse_err make_state(struct terse_peer *peer, struct state **out,
 }
 
 /* ---- sender -------------------------------------------------------------- */
-
-/* What a client sends is less, and less of it comes again. */
-static void cut(struct terse_state_limits *limits) {
-    limits->slots /= 2;
-    limits->templates /= 2;
-    limits->bytes = limits->bytes / 10 * 3;
-}
 
 static enum terse_err say_bounds(struct terse_peer *peer,
                                  struct terse_buf *out) {
@@ -201,15 +201,22 @@ static enum terse_err hear_bound(struct terse_peer *peer,
     return TERSE_OK;
 }
 
-/* What this end uses of what the other one said. */
+/* What this end uses of what the other one said: no more than its own bounds
+ * for that direction, so that nobody makes it remember more than it means to.
+ */
 static struct terse_state_limits use(const struct terse_peer *peer,
                                      const uint32_t said[BOUNDS]) {
+    struct terse_state_limits sends = peer->own;
     uint32_t own[BOUNDS], out[BOUNDS];
-    bounds_of(&peer->own, own);
+    if (peer->initiates)
+        cut(&sends);
+    bounds_of(&sends, own);
     for (uint32_t i = 0; i < BOUNDS; i++)
         out[i] = at_most(said[i], own[i]);
-    /* The first entry of the book must be there if the other end has it. */
-    if (said[3] >= BOOK_BUDGET_MIN && out[3] < BOOK_BUDGET_MIN)
+    /* The first entry of the book must be there if the other end has it, which
+     * may refer to it unless we said that we remember nothing. */
+    if (remembers(&peer->own) && said[3] >= BOOK_BUDGET_MIN &&
+        out[3] < BOOK_BUDGET_MIN)
         out[3] = BOOK_BUDGET_MIN;
     return (struct terse_state_limits){out[0], out[1], out[2], out[3]};
 }

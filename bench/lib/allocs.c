@@ -14,13 +14,12 @@ extern void __libc_free(void *p);
 enum { TABLE = 1 << 16 };
 
 struct block {
-    void *p; /* NULL: never used; &gone: freed */
+    void *p; /* NULL: free */
     size_t n;
     unsigned owner;
 };
 
 static struct block blocks[TABLE];
-static char gone;
 static unsigned long calls;
 static unsigned owner_now;
 static size_t used; /* entries that are not NULL */
@@ -52,11 +51,25 @@ static void add(void *p, size_t n, unsigned owner) {
         return;
     }
     size_t i = slot_of(p);
-    while (blocks[i].p && blocks[i].p != &gone)
+    while (blocks[i].p)
         i = (i + 1) % TABLE;
-    used += !blocks[i].p;
+    used++;
     blocks[i] = (struct block){p, n, owner};
     bytes[owner] += n;
+}
+
+/* Takes entry i out; those behind it that were put off move up, so that the
+ * table holds what is there and nothing of what was, however many come and
+ * go. */
+static void take_out(size_t i) {
+    for (size_t j = (i + 1) % TABLE; blocks[j].p; j = (j + 1) % TABLE) {
+        if ((j - slot_of(blocks[j].p)) % TABLE < (j - i) % TABLE)
+            continue;
+        blocks[i] = blocks[j];
+        i = j;
+    }
+    blocks[i].p = NULL;
+    used--;
 }
 
 /* Returns who owned p. */
@@ -64,9 +77,10 @@ static unsigned forget(const void *p) {
     struct block *b = used > 0 && p ? find(p) : NULL;
     if (!b)
         return 0;
-    bytes[b->owner] -= b->n;
-    b->p = &gone;
-    return b->owner;
+    unsigned owner = b->owner;
+    bytes[owner] -= b->n;
+    take_out((size_t)(b - blocks));
+    return owner;
 }
 
 void *malloc(size_t n) {

@@ -3,7 +3,7 @@
 element or more per file, from tests/vectors and the first elements of each
 recorded session), DIR/frame and DIR/peer (empty: the fuzzers of these names
 fill them) and DIR/words.dict, libFuzzer's dictionary of the well-known
-strings."""
+strings and of the fields that are about state."""
 
 import json
 import os
@@ -55,6 +55,14 @@ def words():
                 b"&lt;", b"&#13;", b"</stream:stream>", b"\r\n")
 
 
+# Of Frame: like, keep, deflated, about, heard, enter, entry, with a small value;
+# and marks of strings: a new entry of the book, a reference to one, a slot.
+STATE = (b"\x30\x00", b"\x38\x00", b"\x42\x02\x03\x00", b"\x48\x00", b"\x48\x01",
+         b"\x48\x02", b"\x50\x01", b"\x58\x01", b"\x58\x00", b"\x62\x01a",
+         b"\x19", b"\x1e\x20", b"\x1f\x20", b"\x1e\x60\x20", b"\x1c\x20",
+         b"\x1d\x20", b"\x1a\x20", b"\x1b\x20")
+
+
 def main():
     out = sys.argv[1]
     for part in ("xml", "frame", "peer"):
@@ -70,7 +78,7 @@ def main():
             with open(path, "wb") as file:
                 file.write(data)
     with open(os.path.join(out, "words.dict"), "w", encoding="ascii") as file:
-        for data in words():
+        for data in [*words(), *STATE]:
             file.write('"%s"\n' % quoted(data))
 
 
