@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "codec/parts.h"
 #include "codec/state.h"
 #include "codec/str.h"
 #include "codec_util.h"
@@ -323,7 +324,7 @@ static void sender_gets(struct sender *s, const char *stanza,
     encode(xml, &s->frame);
     terse_buf_reset(&s->wire);
     if (on)
-        assert_int_equal(state_put_number(&s->wire, FRAME_ENTER, 1), TERSE_OK);
+        assert_int_equal(parts_put_number(&s->wire, FRAME_ENTER, 1), TERSE_OK);
     assert_int_equal(
         terse_buf_append(&s->wire, terse_buf_data(&s->frame), s->frame.len),
         TERSE_OK);

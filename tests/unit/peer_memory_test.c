@@ -37,6 +37,7 @@ void __wrap_free(void *p);
 
 #include <cmocka.h>
 
+#include "codec/parts.h"
 #include "codec/state.h"
 #include "codec_util.h"
 
@@ -64,7 +65,7 @@ static void put_field(struct terse_buf *out, uint32_t number, const void *p,
 }
 
 static void put_number(struct terse_buf *out, uint32_t number, uint64_t v) {
-    assert_int_equal(state_put_number(out, number, v), TERSE_OK);
+    assert_int_equal(parts_put_number(out, number, v), TERSE_OK);
 }
 
 static void read_recording(const char *path) {
@@ -218,9 +219,6 @@ static bool fill_journal(struct victim *v, size_t id_n, size_t addr_n) {
     put_field(&v->content, 6, id + 80 - id_n, id_n);
     put_number(&v->frame, FRAME_ENTER, 1);
     put_field(&v->frame, 1, terse_buf_data(&v->content), v->content.len);
-    put_number(&v->frame, FRAME_ABOUT,
-               1); /* taken back where it is not right */
-    v->frame.len -= 2;
     return victim_gets(v) == TERSE_OK;
 }
 

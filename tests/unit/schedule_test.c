@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "codec/deflate.h"
+#include "codec/parts.h"
 #include "codec/state.h"
 #include "codec/str.h"
 #include "codec_util.h"
