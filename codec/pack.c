@@ -28,10 +28,13 @@ static struct terse_str piece_text(uint32_t piece) {
                               (size_t)pack_at[piece + 1] - pack_at[piece]};
 }
 
-/* Whether `piece` begins s. */
+/* Whether `piece` begins s, whose first byte is the same. */
 static bool begins(uint32_t piece, struct terse_str s) {
     struct terse_str t = piece_text(piece);
-    return t.n <= s.n && memcmp(t.p, s.p, t.n) == 0;
+    size_t i = 1;
+    while (i < t.n && i < s.n && t.p[i] == s.p[i])
+        i++;
+    return i == t.n;
 }
 
 /* Whether `piece`, whose first byte is that of s, is not behind s in the order
@@ -44,13 +47,10 @@ static bool not_behind(uint32_t piece, struct terse_str s) {
     return true;
 }
 
-/* The longest piece that begins s (not empty). Every piece that begins s is
- * this one or one of its pack_shorter. */
-static uint32_t longest(struct terse_str s) {
-    uint32_t byte = (uint8_t)s.p[0];
-    uint32_t low = pack_by_byte[byte], high = pack_by_byte[byte + 1];
-    if (byte == 255)
-        high = pack_size.pieces;
+/* The last of pieces low .. high - 1 that is not behind s, where that of low is
+ * not. */
+static uint32_t last_not_behind(uint32_t low, uint32_t high,
+                                struct terse_str s) {
     while (high - low > 1) {
         uint32_t mid = (low + high) / 2;
         if (not_behind(mid, s))
@@ -58,9 +58,50 @@ static uint32_t longest(struct terse_str s) {
         else
             high = mid;
     }
-    while (!begins(low, s))
-        low = pack_shorter[low] - 1u;
     return low;
+}
+
+/* The same of pieces that all begin with the first two bytes of s, by their
+ * keys; `none` if all are behind s. No branch: a guess would be wrong half the
+ * time. */
+static uint32_t last_by_key(uint32_t low, uint32_t high, struct terse_str s,
+                            uint32_t none) {
+    uint32_t key = 0, at = low;
+    for (size_t i = 2; i < 6; i++)
+        key = key << 8 | (i < s.n ? (uint8_t)s.p[i] : 0);
+    for (uint32_t n = high - low; n > 1;) {
+        uint32_t half = n / 2;
+        at += half & -(uint32_t)(pack_key[at + half] <= key);
+        n -= half;
+    }
+    if (pack_key[at] != key)
+        return pack_key[at] < key ? at : none;
+    while (!not_behind(at, s)) /* they may differ in what is no key */
+        if (at-- == low)
+            return none;
+    return at;
+}
+
+static bool in_two(uint8_t byte) { return byte >= 0x20 && byte < 0x80; }
+
+/* The longest piece that begins s (not empty). Every piece that begins s is
+ * this one or one of its pack_shorter. */
+static uint32_t longest(struct terse_str s) {
+    uint32_t byte = (uint8_t)s.p[0], piece = pack_by_byte[byte];
+    if (s.n == 1)
+        return piece;
+    if (in_two((uint8_t)byte) && in_two((uint8_t)s.p[1])) {
+        const uint16_t *two =
+            &pack_by_two[(byte - 0x20) * 0x61 + (uint8_t)s.p[1] - 0x20];
+        if (two[0] < two[1])
+            piece = last_by_key(two[0], two[1], s, piece);
+    } else {
+        uint32_t high = byte < 255 ? pack_by_byte[byte + 1] : pack_size.pieces;
+        piece = last_not_behind(piece, high, s);
+    }
+    while (!begins(piece, s))
+        piece = pack_shorter[piece] - 1u;
+    return piece;
 }
 
 static uint32_t class_start(uint32_t after, uint32_t class) {
@@ -87,9 +128,8 @@ struct cut {
 
 /* Keeps a way among the best, one for each class. */
 static void keep(struct way ways[BEST], struct way new) {
-    int k = 0;
-    while (k < BEST - 1 &&
-           (ways[k].class != new.class || ways[k].cost == NEVER))
+    int k = 0; /* no piece has class 0, which ways have that are none */
+    while (k < BEST - 1 && ways[k].class != new.class)
         k++;
     if (ways[k].cost <= new.cost)
         return;
@@ -103,12 +143,11 @@ static void try_piece(struct cut *c, size_t at, uint32_t piece) {
     const uint8_t *costs =
         &pack_class_cost[(size_t)pack_class[piece] * pack_size.classes];
     struct way new = {NEVER, (uint16_t)piece, pack_class[piece], 0};
-    for (uint8_t k = 0; k < BEST && then[k].cost < NEVER; k++) {
+    /* Ways that are none cost over NEVER. No branch, as below. */
+    for (uint8_t k = 0; k < BEST; k++) {
         uint32_t cost = then[k].cost + costs[then[k].class];
-        if (cost < new.cost) {
-            new.cost = cost;
-            new.next = k;
-        }
+        new.next = cost < new.cost ? k : new.next;
+        new.cost = cost < new.cost ? cost : new.cost;
     }
     new.cost += pack_cost[piece];
     keep(c->ways[at], new);
@@ -121,8 +160,12 @@ static size_t cut(struct cut *c, struct terse_str s, uint8_t then, bool first) {
         for (int k = 0; k < BEST; k++)
             c->ways[i][k] = (struct way){.cost = NEVER};
     c->ways[s.n][0] = (struct way){.class = then};
+    /* First all of these: none waits for another, so a processor finds some at
+     * a time. */
+    for (size_t i = 0; i < s.n; i++)
+        c->pieces[i] = (uint16_t)longest((struct terse_str){s.p + i, s.n - i});
     for (size_t i = s.n; i-- > 0;) {
-        uint32_t piece = longest((struct terse_str){s.p + i, s.n - i}) + 1;
+        uint32_t piece = c->pieces[i] + 1u;
         for (; piece > 0; piece = pack_shorter[piece - 1])
             try_piece(c, i, piece - 1);
     }
@@ -215,29 +258,36 @@ static void take(struct pack_reader *r, uint32_t start, uint32_t share) {
     refill(r);
 }
 
-static uint32_t take_class(struct pack_reader *r) {
-    const uint16_t *starts = pack_class_start + r->class * pack_size.classes;
-    uint32_t low = 0, n = pack_size.classes, slot = r->x & (ONE - 1);
-    while (n > 1) { /* no branch: a guess would be wrong half the time */
+/* The last of starts[low .. high] that is not behind `slot`; that of low is
+ * not. No branch: a guess would be wrong half the time. */
+static uint32_t last_start(const uint16_t *starts, uint32_t low, uint32_t high,
+                           uint32_t slot) {
+    uint32_t n = high - low + 1;
+    while (n > 1) {
         uint32_t half = n / 2;
         low += half & -(uint32_t)(starts[low + half] <= slot);
         n -= half;
     }
-    uint32_t start = class_start(r->class, low);
-    take(r, start, class_start(r->class, low + 1) - start);
     return low;
 }
 
+static uint32_t take_class(struct pack_reader *r) {
+    uint32_t slot = r->x & (ONE - 1), part = slot / (ONE / PACK_SLOTS);
+    const uint8_t *near = &pack_class_near[r->class * (PACK_SLOTS + 1) + part];
+    uint32_t class = last_start(pack_class_start + r->class * pack_size.classes,
+                                near[0], near[1], slot);
+    uint32_t start = class_start(r->class, class);
+    take(r, start, class_start(r->class, class + 1) - start);
+    return class;
+}
+
 static uint32_t take_piece(struct pack_reader *r) {
-    uint32_t low = pack_first[r->class];
-    uint32_t n = pack_first[r->class + 1] - low, slot = r->x & (ONE - 1);
-    while (n > 1) {
-        uint32_t half = n / 2;
-        low += half & -(uint32_t)(pack_start[pack_members[low + half]] <= slot);
-        n -= half;
-    }
-    uint32_t piece = pack_members[low];
-    take(r, pack_start[piece], pack_last[piece] + UINT32_C(1));
+    uint32_t slot = r->x & (ONE - 1), part = slot / (ONE / PACK_SLOTS);
+    const uint16_t *near =
+        &pack_member_near[r->class * (PACK_SLOTS + 1) + part];
+    uint32_t at = last_start(pack_member_start, near[0], near[1], slot);
+    uint32_t piece = pack_members[at];
+    take(r, pack_member_start[at], pack_last[piece] + UINT32_C(1));
     return piece;
 }
 

@@ -26,6 +26,18 @@ extern const uint16_t pack_last[];    /* its share, less 1 */
 extern const uint8_t pack_cost[];     /* within its class */
 extern const uint16_t pack_members[]; /* pieces class by class */
 extern const uint16_t pack_first[];   /* where each class begins; one more */
+/* To find things fast. Where pieces of two bytes begin, or would: the first and
+ * the second from 0x20 to 0x7f, one more for each first. */
+extern const uint16_t pack_by_two[];
+extern const uint32_t pack_key[]; /* the third to the sixth byte as a number,
+                                     0 where there is none */
+extern const uint16_t pack_member_start[]; /* pack_start by pack_members */
+/* For each PACK_SLOTS-th of all shares the last that begins before it, of the
+ * members of each class and of the classes after each; one more. */
+enum { PACK_SLOTS = 64 };
+extern const uint16_t pack_member_near[];
+extern const uint8_t pack_class_near[];
+
 extern const uint16_t pack_class_start[]; /* [after][class]: shares before */
 extern const uint8_t pack_class_cost[];   /* [after][class] */
 

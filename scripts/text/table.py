@@ -4,6 +4,7 @@
   table.py schemas/text.model >text_model.c
 """
 
+import bisect
 import math
 import re
 import sys
@@ -55,6 +56,17 @@ def starts(shares):
     return out
 
 
+SLOTS = 64  # shares of 1/SLOTS, each with where its search begins
+
+
+def near(starts):
+    """For each slot of shares the last of `starts` (ascending, the first is 0)
+    that is not behind its first; one more, the last of all."""
+    step = ONE // SLOTS
+    return ([bisect.bisect_right(starts, i * step) - 1 for i in range(SLOTS)]
+            + [len(starts) - 1])
+
+
 def array(kind, name, values):
     print(f"const {kind} {name}[] = {{")
     for i in range(0, len(values), 16):
@@ -96,6 +108,20 @@ def main(path):
     array("uint8_t", "pack_cost", [cost(s) for _, s, _ in pieces])
     array("uint16_t", "pack_members", members)
     array("uint16_t", "pack_first", first)
+    texts = [t for _, _, t in pieces]
+    array("uint16_t", "pack_by_two",
+          [bisect.bisect_left(texts, bytes([a, b]))
+           for a in range(0x20, 0x80) for b in range(0x20, 0x81)])
+    array("uint32_t", "pack_key",
+          [int.from_bytes(t[2:6].ljust(4, b"\0"), "big") for t in texts])
+    in_class = [start[i] for i in members]
+    array("uint16_t", "pack_member_start", in_class)
+    array("uint16_t", "pack_member_near",
+          [0] * (SLOTS + 1)
+          + [first[k] + x for k in range(1, len(rows))
+             for x in near(in_class[first[k]:first[k + 1]])])
+    array("uint8_t", "pack_class_near",
+          [x for r in rows for x in near(starts(r))])
     array("uint16_t", "pack_class_start", [s for r in rows for s in starts(r)])
     array("uint8_t", "pack_class_cost", [cost(s) for r in rows for s in r])
 
