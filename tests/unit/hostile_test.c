@@ -1026,7 +1026,7 @@ static void test_hostile_work_is_bounded(void **state) {
     struct victim v;
     struct terse_buf stanza, patch;
     double plain, worst;
-    char name[5];
+    char name[16];
     terse_buf_init(&stanza, codec_wide.frame_bytes);
     terse_buf_init(&patch, codec_wide.frame_bytes);
     victim_init_at(&v, &wide);
