@@ -3,7 +3,7 @@
  * end.
  *
  * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
- * -> (decrypt) -> the owner.
+ * -> (gate) -> (decrypt) -> the owner.
  *
  * Life: four aios, each posted at most once at a time; `posted` counts them.
  * When the owner closes, the timer aio is posted as a deadline. Whoever
@@ -20,9 +20,12 @@
 #include <string.h>
 
 enum {
-    CONN_RAW = 8192,     /* bytes of one read */
+    CONN_SMALL = 1024,   /* bytes of one read, of a connection that is quiet */
+    CONN_LARGE = 16384,  /* and while there is more than that */
+    CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
+    TLS_FIRST_BYTE = 0x16,
 };
 
 enum conn_stage {
@@ -54,9 +57,14 @@ struct net_conn {
     char text[256];
     struct tls *tls;
     bool secured; /* the owner's `secured` was called */
+    bool gated;   /* the gate is still to be passed */
+    struct net_gate gate;
     struct net_buf plain, wire;
-    size_t raw_len; /* bytes in raw, not yet delivered */
-    uint8_t raw[CONN_RAW];
+    uint8_t *large; /* CONN_LARGE bytes to read into, while there is much */
+    uint8_t *raw;   /* what is read into: small or large */
+    size_t raw_len; /* bytes in raw, not yet taken */
+    bool filled;    /* the last read was as much as could be */
+    uint8_t small[CONN_SMALL];
 };
 
 static void conn_pump(struct net_conn *conn);
@@ -74,8 +82,10 @@ static void conn_gone(struct net_conn *conn) {
     nng_aio_reap(conn->timer);
     nng_aio_reap(conn->task);
     tls_free(conn->tls);
+    net_tls_rele(conn->gate.tls);
     net_buf_fini(&conn->plain);
     net_buf_fini(&conn->wire);
+    free(conn->large);
     free(conn);
     net_owner_rele(owner);
 }
@@ -170,10 +180,7 @@ static enum net_err conn_fill(struct net_conn *conn) {
     enum net_err err = NET_OK;
 
     if (!conn->tls) {
-        struct net_buf empty = conn->wire;
-
-        conn->wire = conn->plain;
-        conn->plain = empty;
+        net_buf_swap(&conn->wire, &conn->plain);
         return NET_OK;
     }
     while (!err && tls_ready(conn->tls) && conn->plain.len &&
@@ -188,7 +195,8 @@ static enum net_err conn_fill(struct net_conn *conn) {
     }
     if (!err && conn->stage == STAGE_FLUSH && conn->plain.len == 0)
         tls_bye(conn->tls);
-    return err ? err : tls_output(conn->tls, &conn->wire);
+    net_buf_swap(&conn->wire, tls_output(conn->tls));
+    return err;
 }
 
 /* The queue of a closed connection is empty, or can never be. */
@@ -264,14 +272,31 @@ void net_conn_flush(struct net_conn *conn) { conn_send(conn); }
 /* ---- in --------------------------------------------------------------------
  */
 
-static void conn_receive(struct net_conn *conn) {
-    nng_iov iov = {conn->raw, sizeof(conn->raw)};
+/* Where the next read goes. Memory for much is there only while there is much,
+ * so that a connection that waits holds little. */
+static void conn_choose_raw(struct net_conn *conn) {
+    if (!conn->filled) {
+        free(conn->large);
+        conn->large = NULL;
+    } else if (!conn->large) {
+        conn->large = malloc(CONN_LARGE);
+    }
+    conn->raw = conn->large ? conn->large : conn->small;
+}
 
-    if (conn->receiving || conn->broken || conn->raw_len)
+/* At the gate, what is read goes behind what is there and does not suffice. */
+static void conn_receive(struct net_conn *conn) {
+    nng_iov iov;
+
+    if (conn->receiving || conn->broken || (conn->raw_len && !conn->gated))
         return;
     if (conn->stage != STAGE_LINGER &&
         (conn->stage != STAGE_OPEN || conn->paused))
         return;
+    if (conn->raw_len == 0)
+        conn_choose_raw(conn);
+    iov.iov_buf = conn->raw + conn->raw_len;
+    iov.iov_len = (conn->large ? CONN_LARGE : CONN_SMALL) - conn->raw_len;
     if (nng_aio_set_iov(conn->recv, 1, &iov)) {
         conn_break(conn, NET_ENOMEM, NULL);
         return;
@@ -283,7 +308,7 @@ static void conn_receive(struct net_conn *conn) {
 
 /* Delivers one piece of what TLS has decrypted. False: there is none. */
 static bool conn_decrypt(struct net_conn *conn) {
-    uint8_t plain[CONN_RAW];
+    uint8_t plain[CONN_PLAIN];
     char text[256];
     enum net_err err;
     size_t n;
@@ -291,13 +316,11 @@ static bool conn_decrypt(struct net_conn *conn) {
 
     /* The last words of a failed handshake, too: the alert. */
     conn_send(conn);
-    if (tls_ready(conn->tls) && !conn->secured) {
+    switch (step) {
+    case TLS_READY:
         conn->secured = true;
         conn->ops->secured(conn->arg);
-        if (conn->stage != STAGE_OPEN)
-            return false;
-    }
-    switch (step) {
+        return true;
     case TLS_DATA:
         conn->ops->data(conn->arg, plain, n);
         return true;
@@ -313,6 +336,47 @@ static bool conn_decrypt(struct net_conn *conn) {
     }
 }
 
+/* What TLS has read is no longer needed. */
+static void conn_taken(struct net_conn *conn) {
+    if (conn->tls && tls_waiting(conn->tls) == 0)
+        conn->raw_len = 0;
+}
+
+/* ---- the gate --------------------------------------------------------------
+ */
+
+/* TLS, or anything else? */
+static bool conn_first_byte(struct net_conn *conn) {
+    enum net_err err;
+
+    if (conn->raw[0] != TLS_FIRST_BYTE) {
+        conn->gated = false;
+        if (conn->gate.clear)
+            return true;
+        conn_break(conn, NET_EFRAMING, "clear text is not taken here");
+        return false;
+    }
+    if (!conn->gate.tls) {
+        conn_break(conn, NET_ETLS, "there is no certificate for TLS");
+        return false;
+    }
+    err = tls_new(&conn->tls, conn->gate.tls, NULL);
+    if (err)
+        conn_break(conn, err, NULL);
+    conn->gated = false;
+    return !err;
+}
+
+/* True: something was done, and there may be more to do. */
+static bool conn_pass_gate(struct net_conn *conn) {
+    if (conn->raw_len == 0)
+        return false;
+    return conn_first_byte(conn);
+}
+
+/* ---- delivery --------------------------------------------------------------
+ */
+
 /* Delivers what was read, piece by piece, as long as the owner wants it. False:
  * nothing is left, or nothing is wanted. */
 static bool conn_deliver(struct net_conn *conn) {
@@ -320,22 +384,22 @@ static bool conn_deliver(struct net_conn *conn) {
 
     if (conn->stage != STAGE_OPEN || conn->paused || conn->broken)
         return false;
+    if (conn->gated)
+        return conn_pass_gate(conn);
     if (!conn->tls) {
         conn->raw_len = 0;
         if (n)
             conn->ops->data(conn->arg, conn->raw, n);
         return n > 0;
     }
-    if (conn_decrypt(conn))
+    if (n && tls_waiting(conn->tls) == 0)
+        tls_input(conn->tls, conn->raw, n);
+    if (conn_decrypt(conn)) {
+        conn_taken(conn);
         return true;
-    if (n == 0 || conn->stage != STAGE_OPEN || conn->paused || conn->broken)
-        return false;
-    conn->raw_len = 0;
-    if (tls_input(conn->tls, conn->raw, n)) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        return false;
     }
-    return true;
+    conn_taken(conn);
+    return false;
 }
 
 /* Only from callbacks of aios: it calls the owner. */
@@ -352,6 +416,12 @@ static void conn_pump(struct net_conn *conn) {
     conn_report(conn);
 }
 
+static void conn_add_raw(struct net_conn *conn, size_t n) {
+    conn->raw_len += n;
+    conn->filled =
+        conn->raw_len == (conn->large ? (size_t)CONN_LARGE : CONN_SMALL);
+}
+
 static void conn_received(void *arg) {
     struct net_conn *conn = arg;
     int rv;
@@ -364,7 +434,7 @@ static void conn_received(void *arg) {
     if (rv)
         conn_break(conn, net_err_of(rv), nng_strerror(rv));
     else
-        conn->raw_len = nng_aio_count(conn->recv);
+        conn_add_raw(conn, nng_aio_count(conn->recv));
     conn_pump(conn);
     conn_leave(conn);
 }
@@ -409,6 +479,7 @@ enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
     conn->ops = ops;
     conn->arg = arg;
     conn->paused = true;
+    conn->raw = conn->small;
     if (nng_aio_alloc(&conn->recv, conn_received, conn) ||
         nng_aio_alloc(&conn->send, conn_sent, conn) ||
         nng_aio_alloc(&conn->timer, conn_timer, conn) ||
@@ -441,6 +512,13 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
     return NET_OK;
 }
 
+void net_conn_gate(struct net_conn *conn, const struct net_gate *gate) {
+    conn->gate = *gate;
+    conn->gated = true;
+    if (gate->tls)
+        net_tls_hold(gate->tls);
+}
+
 bool net_conn_is_secure(const struct net_conn *conn) { return conn->secured; }
 
 void net_conn_cipher(const struct net_conn *conn, char *out) {
@@ -449,8 +527,23 @@ void net_conn_cipher(const struct net_conn *conn, char *out) {
         tls_cipher(conn->tls, out);
 }
 
+bool net_conn_resumed(const struct net_conn *conn) {
+    return conn->secured && tls_resumed(conn->tls);
+}
+
+void net_conn_protocol(const struct net_conn *conn, char *out) {
+    out[0] = '\0';
+    if (conn->secured)
+        tls_protocol(conn->tls, out);
+}
+
 void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port) {
     net_stream_peer(conn->stream, addr, port);
+}
+
+void net_conn_local(const struct net_conn *conn, char addr[48],
+                    uint16_t *port) {
+    net_stream_local(conn->stream, addr, port);
 }
 
 void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {

@@ -100,14 +100,35 @@ void net_timer_free(struct net_timer *timer);
 /* ---- TLS ------------------------------------------------------------------
  */
 
-/* What is trusted, and the sessions that may be resumed. Immutable, shared by
+/* What is trusted or shown, and what is needed to resume sessions. Shared by
  * any number of connections on any thread; held by each. */
 struct net_tls;
 
 /* For the dialling side. ca_file: PEM file of the authorities to trust; NULL
- * for those of the system. On an error `text` (256 bytes) says why. */
+ * for those of the system. Sessions are resumed by their tickets. On an error
+ * `text` (256 bytes) says why. */
 NET_NODISCARD enum net_err net_tls_client(struct net_tls **out,
                                           const char *ca_file, char *text);
+
+/* PEM files: a certificate with its chain, and its private key; key NULL: in
+ * the same file. */
+struct net_cert {
+    const char *certificate, *key;
+};
+
+/* For the accepting side. A client that names a host (SNI) gets the first
+ * certificate that is good for it; every other one gets the first. Tickets are
+ * encrypted by keys that are only in memory and change every 12 hours. */
+NET_NODISCARD enum net_err net_tls_server(struct net_tls **out,
+                                          const struct net_cert *certs,
+                                          size_t n, char *text);
+/* Adds a protocol to those that ALPN offers (dialling) or takes (accepting), in
+ * order of preference. Before the first connection. */
+NET_NODISCARD enum net_err net_tls_offer(struct net_tls *tls,
+                                         const char *protocol);
+/* Takes over the keys of old's tickets, so that a reload of certificates does
+ * not end them. Before the first connection of tls; either may be NULL. */
+void net_tls_inherit(struct net_tls *tls, struct net_tls *old);
 /* Gives back the caller's hold; NULL is fine. Any thread, no lock. */
 void net_tls_rele(struct net_tls *tls);
 
@@ -142,6 +163,21 @@ net_conn_new(struct net_conn **out, struct net_owner *owner,
              struct nng_stream *stream, const struct net_marks *marks,
              const struct net_conn_ops *ops, void *arg);
 
+/* What an accepted connection may begin with. */
+struct net_gate {
+    struct net_tls *tls; /* TLS, told by its first byte; NULL: refused */
+    bool clear;          /* anything else; if not, it is refused */
+    bool proxy;          /* a PROXY protocol header, before all else */
+    /* The header is read: net_conn_peer says who it is. May close. NULL: no
+     * need to know. */
+    void (*proxied)(void *arg);
+};
+
+/* Looks at what comes before `data` is called: for accepted connections, before
+ * the first net_conn_resume. Holds gate->tls. `secured` is called if there is
+ * TLS; `closed` with NET_EFRAMING for what the gate does not let in. */
+void net_conn_gate(struct net_conn *conn, const struct net_gate *gate);
+
 /* Queues n bytes (copied). Nothing leaves before net_conn_flush: so header and
  * body, or many stanzas, go in one write and one TLS record. On NET_EFULL or
  * NET_ENOMEM nothing was queued. */
@@ -162,6 +198,7 @@ void net_conn_pause(struct net_conn *conn);
 void net_conn_resume(struct net_conn *conn);
 
 /* Speaks TLS from here on as a client: SNI and certificate are `name`'s.
+ * (Accepted connections get theirs by net_conn_gate.)
  * Calls `secured`, or `closed` with NET_ETLS or NET_ECERT. What was queued
  * must have been sent before. For STARTTLS call it from `data`; what follows
  * in that same chunk is plain text that somebody slipped in: do not use it. */
@@ -170,9 +207,15 @@ net_conn_secure(struct net_conn *conn, struct net_tls *tls, const char *name);
 bool net_conn_is_secure(const struct net_conn *conn);
 /* E.g. "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in clear; into out[64]. */
 void net_conn_cipher(const struct net_conn *conn, char *out);
+/* Whether its TLS session is the continuation of an earlier one. */
+bool net_conn_resumed(const struct net_conn *conn);
+/* The protocol that ALPN chose, or "", into out[32]. */
+void net_conn_protocol(const struct net_conn *conn, char *out);
 
-/* As net_stream_peer. */
+/* As net_stream_peer; after a PROXY header, what that says. */
 void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port);
+/* The same for the end that the peer has connected to. */
+void net_conn_local(const struct net_conn *conn, char addr[48], uint16_t *port);
 
 enum net_close {
     NET_CLOSE_ABORT,  /* at once; what is queued is lost */
