@@ -26,6 +26,7 @@ enum {
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
     TLS_FIRST_BYTE = 0x16,
+    CONN_LINGER = 4 << 20, /* bytes that are dropped while we linger */
 };
 
 enum conn_stage {
@@ -60,10 +61,11 @@ struct net_conn {
     bool gated;   /* the gate is still to be passed */
     struct net_gate gate;
     struct net_buf plain, wire;
-    uint8_t *large; /* CONN_LARGE bytes to read into, while there is much */
-    uint8_t *raw;   /* what is read into: small or large */
-    size_t raw_len; /* bytes in raw, not yet taken */
-    bool filled;    /* the last read was as much as could be */
+    uint8_t *large;  /* CONN_LARGE bytes to read into, while there is much */
+    uint8_t *raw;    /* what is read into: small or large */
+    size_t raw_len;  /* bytes in raw, not yet taken */
+    size_t lingered; /* bytes dropped after the owner closed */
+    bool filled;     /* the last read was as much as could be */
     uint8_t small[CONN_SMALL];
 };
 
@@ -409,8 +411,12 @@ static void conn_pump(struct net_conn *conn) {
     conn->pumping = true;
     while (conn_deliver(conn))
         ;
-    if (conn->stage != STAGE_OPEN)
+    if (conn->stage != STAGE_OPEN) {
+        conn->lingered += conn->raw_len;
         conn->raw_len = 0;
+        if (conn->lingered > CONN_LINGER)
+            conn_finish(conn); /* whoever goes on and on hears nothing */
+    }
     conn_receive(conn);
     conn->pumping = false;
     conn_report(conn);

@@ -10,6 +10,7 @@
 #include <ini.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 enum row_type {
     ROW_STRING,   /* char * */
@@ -36,6 +37,8 @@ struct config_row {
 static const char *const starttls_names[] = {"required", "optional", "off",
                                              NULL};
 
+static const char *const clear_names[] = {"loopback", "on", "off", NULL};
+
 #define AT(member) offsetof(struct config, member)
 #define DOMAIN_AT(member) offsetof(struct config_domain, member)
 #define MINUTE 60000
@@ -45,7 +48,20 @@ static const char *const starttls_names[] = {"required", "optional", "off",
 static const struct config_row config_rows[] = {
     {"listen", ROW_LISTEN, "127.0.0.1:5333", false, AT(listen), 0, 0, NULL,
      "Address and port for clients, `*:5333` for all addresses; may be given\n"
-     "up to 16 times. Native and SP framing are told apart on one port."},
+     "up to 16 times. TLS or not, and the bindings, are told apart on one\n"
+     "port."},
+    {"certificate", ROW_FILE, NULL, true, AT(certificate), 0, 0, NULL,
+     "PEM file of the certificate, with its chain, that is shown to clients;\n"
+     "read again on SIGHUP. A domain may have its own; a client that names\n"
+     "none of them gets this one, or else that of the first domain."},
+    {"key", ROW_FILE, NULL, true, AT(key), 0, 0, NULL,
+     "PEM file of its private key; default: in the file of the certificate."},
+    {"clear", ROW_CHOICE, "loopback", true, AT(clear), 0, 0, clear_names,
+     "Which clients may do without TLS: those that connect from this\n"
+     "machine (loopback), all (on: passwords and texts can be read on the\n"
+     "way), or none (off)."},
+    {"handshake_timeout", ROW_DURATION, "10s", true, AT(handshake_timeout), 100,
+     HOUR, NULL, "Time for TLS and the first bytes of a binding."},
     {"log_level", ROW_CHOICE, "info", true, AT(log_level), 0, 0,
      log_level_names, "What is logged: error, warn, info or debug."},
     {"dns_servers", ROW_STRING, NULL, false, AT(dns_servers), 0, 0, NULL,
@@ -107,6 +123,10 @@ static const struct config_row domain_rows[] = {
      "take the offer away. off: plain text, for a server on this machine."},
     {"ca_file", ROW_FILE, NULL, true, DOMAIN_AT(ca_file), 0, 0, NULL,
      "PEM file of the authorities to trust instead of the system's."},
+    {"certificate", ROW_FILE, NULL, true, DOMAIN_AT(certificate), 0, 0, NULL,
+     "PEM file of the certificate for clients that name this domain (SNI)."},
+    {"key", ROW_FILE, NULL, true, DOMAIN_AT(key), 0, 0, NULL,
+     "PEM file of its private key; default: in the file of the certificate."},
 };
 
 #define N_ROWS (sizeof(config_rows) / sizeof(config_rows[0]))
@@ -120,6 +140,8 @@ static void domain_free(struct config_domain *domain) {
     free(domain->name);
     free(domain->server);
     free(domain->ca_file);
+    free(domain->certificate);
+    free(domain->key);
     free(domain);
 }
 
@@ -136,6 +158,9 @@ void config_rele(struct config *config) {
         next = d->next;
         domain_free(d);
     }
+    net_tls_rele(config->tls);
+    free(config->certificate);
+    free(config->key);
     free(config->dns_servers);
     free(config);
 }
@@ -382,13 +407,15 @@ static int set_option(void *arg, const char *section, const char *name,
 /* What only the whole file can tell. */
 static void finish(struct parser *p) {
     struct config *config = p->config;
-    char text[256];
+    char text[256], wrong[600];
 
     p->line = p->line ? p->line : 1;
     if (!config->domains)
         complain(p, "no [domain …] section: nobody could log in", NULL);
     if (config->n_listen == 0 && add_listen(config, config_rows[0].def))
         complain(p, "out of memory", NULL);
+    if (!door_load(config, wrong))
+        complain(p, wrong, NULL);
     for (struct config_domain *d = config->domains; d; d = d->next) {
         if (d->starttls == STARTTLS_OFF)
             continue;

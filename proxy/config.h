@@ -15,6 +15,9 @@
 
 enum { CONFIG_LISTENS = 16 };
 
+/* Where clients may speak without TLS. */
+enum clear_mode { CLEAR_LOOPBACK, CLEAR_ON, CLEAR_OFF };
+
 enum starttls_mode { STARTTLS_REQUIRED, STARTTLS_OPTIONAL, STARTTLS_OFF };
 
 struct config_domain {
@@ -23,7 +26,8 @@ struct config_domain {
     char *server;  /* "host:port", or NULL: SRV */
     char *ca_file; /* NULL: the system's authorities */
     uint32_t starttls;
-    struct net_tls *tls; /* made from ca_file; NULL if starttls is off */
+    struct net_tls *tls;     /* made from ca_file; NULL if starttls is off */
+    char *certificate, *key; /* shown to clients that name it; may be NULL */
 };
 
 struct config {
@@ -39,6 +43,11 @@ struct config {
     struct terse_limits limits;
     struct terse_state_limits state;
     struct config_domain *domains;
+    /* the side of the clients: door.h */
+    char *certificate, *key; /* PEM files, or NULL */
+    uint32_t clear;          /* enum clear_mode */
+    uint32_t handshake_timeout;
+    struct net_tls *tls; /* of all certificates; NULL: there is none */
 };
 
 /* Reads a file. Every mistake goes to `complaints` as "file:line: message".

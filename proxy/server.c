@@ -134,6 +134,7 @@ void server_reconfigure(struct server *server, struct config *config) {
 
     pthread_mutex_lock(&server->lock);
     old = server->config;
+    net_tls_inherit(config->tls, old->tls);
     server->config = config;
     pthread_mutex_unlock(&server->lock);
     log_set_level((enum log_level)config->log_level);

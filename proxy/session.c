@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
@@ -17,6 +18,8 @@
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
     switch (s->state) {
+    case STATE_GREETING:
+        return s->handshaking ? s->config->handshake_timeout : 0;
     case STATE_PROBING:
     case STATE_ASKING:
     case STATE_SECURING:
@@ -223,8 +226,18 @@ static void pull(struct session *s) {
     }
 }
 
+/* The client's binding is known: the rest is a matter of login_timeout. */
+static void note_binding(struct session *s) {
+    if (!s->handshaking || !s->front.framer.started)
+        return;
+    s->handshaking = false;
+    if (s->state == STATE_GREETING)
+        net_timer_stop(s->step);
+}
+
 void session_go_on(struct session *s) {
     pull(s);
+    note_binding(s);
     if (s->state == STATE_OVER)
         return;
     if (front_wanted(s) || s->state == STATE_LEAVING)
@@ -392,7 +405,13 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
 static void front_drained(void *arg) { session_go_on(arg); }
 
 static void front_secured(void *arg) {
-    (void)arg; /* clients have no TLS of ours yet */
+    struct session *s = arg;
+    char cipher[64], protocol[32];
+
+    net_conn_cipher(s->front.conn, cipher);
+    net_conn_protocol(s->front.conn, protocol);
+    log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "alpn", protocol,
+              "resumed", net_conn_resumed(s->front.conn) ? "yes" : "no", NULL);
 }
 
 static void front_closed(void *arg, enum net_err why, const char *text) {
@@ -425,6 +444,8 @@ static void step_late(void *arg) {
 
     if (s->state == STATE_LEAVING) {
         session_close(s);
+    } else if (s->handshaking) {
+        session_lose(s, "handshake_timeout: no binding is known");
     } else if (!s->watching) {
         session_fail(s, "remote-connection-failed",
                      "The server did not answer in time.");
@@ -459,6 +480,7 @@ static void session_fini(struct net_owner *owner) {
 
 /* With the lock. Takes the stream. */
 static void start(struct session *s, struct nng_stream *stream) {
+    struct net_gate gate = door_gate(s->config, s->peer);
     struct net_marks marks;
 
     s->bridge.schema = s->server->schema;
@@ -479,6 +501,9 @@ static void start(struct session *s, struct nng_stream *stream) {
         return;
     }
     net_timer_set(s->login, s->config->login_timeout);
+    s->handshaking = true;
+    net_timer_set(s->step, patience(s));
+    net_conn_gate(s->front.conn, &gate);
     net_conn_resume(s->front.conn);
 }
 

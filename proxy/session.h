@@ -33,6 +33,7 @@ struct session {
     struct terse_buf open;              /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
+    bool handshaking;      /* no binding is known yet */
     bool client_left;      /* the client has sent its footer */
     bool footed;           /* the server has had our footer */
     bool server_error;     /* a stream error of the server passed */

@@ -117,6 +117,16 @@ static void test_config_mistakes_named_with_line(void **state) {
         {D "[domain b.example]\nca_file = /nonexistent/ca.pem\n",
          ":4: domain b.example: ca_file: No such file or directory "
          "(/nonexistent/ca.pem)\n"},
+        {D "[tersed]\nlisten = *:5333\n",
+         ":4: listen: *:5333 needs TLS, and there is no certificate; give one, "
+         "or say clear = on\n"},
+        {D "[tersed]\nclear = off\n",
+         ":4: listen: 127.0.0.1:5333 needs TLS, and there is no certificate; "
+         "give one, or say clear = on\n"},
+        {D "[tersed]\nkey = /k.pem\n",
+         ":4: key: there is no certificate beside it (/k.pem)\n"},
+        {D "certificate = /nonexistent/c.pem\n",
+         ":3: certificate: /nonexistent/c.pem: No such file or directory\n"},
         {D "server = a/b\n", ":3: server: not an address (a/b)\n"},
         {D "[tersed]\ndepth = 1\nx = y\n", /* all of them, not the first */
          ":4: depth: out of range (1)\n:5: unknown option (x)\n"},

@@ -1,0 +1,112 @@
+/* door.c: see door.h. */
+#include "proxy/door.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_loopback(const char *addr) {
+    return strncmp(addr, "127.", 4) == 0 || strcmp(addr, "::1") == 0;
+}
+
+/* ---- certificates ----------------------------------------------------------
+ */
+
+static void add(struct net_cert *certs, size_t *n, const char *certificate,
+                const char *key) {
+    if (certificate)
+        certs[(*n)++] = (struct net_cert){certificate, key};
+}
+
+/* Each pair once, that of [tersed] first. NULL: no memory. */
+static struct net_cert *collect(const struct config *config, size_t *n) {
+    const struct config_domain *d;
+    struct net_cert *certs;
+    size_t most = 1;
+
+    for (d = config->domains; d; d = d->next)
+        most++;
+    certs = calloc(most, sizeof(*certs));
+    *n = 0;
+    if (!certs)
+        return NULL;
+    add(certs, n, config->certificate, config->key);
+    for (d = config->domains; d; d = d->next)
+        add(certs, n, d->certificate, d->key);
+    return certs;
+}
+
+static bool load_certificates(struct config *config, char *text) {
+    char why[256];
+    size_t n;
+    struct net_cert *certs = collect(config, &n);
+    bool ok = true;
+
+    if (!certs) {
+        snprintf(text, 600, "out of memory");
+        return false;
+    }
+    if (n && net_tls_server(&config->tls, certs, n, why)) {
+        snprintf(text, 600, "certificate: %s", why);
+        ok = false;
+    }
+    free(certs);
+    return ok && (!config->tls || !net_tls_offer(config->tls, "terse/1"));
+}
+
+/* A key alone is a mistake. */
+static const char *lonely_key(const struct config *config) {
+    const struct config_domain *d = config->domains;
+
+    if (config->key && !config->certificate)
+        return config->key;
+    while (d && (!d->key || d->certificate))
+        d = d->next;
+    return d ? d->key : NULL;
+}
+
+/* An address that nobody could use, or NULL. */
+static const char *useless_listen(const struct config *config) {
+    char host[256];
+    uint16_t port;
+
+    if (config->tls || config->clear == CLEAR_ON)
+        return NULL;
+    for (size_t i = 0; i < config->n_listen; i++)
+        if (net_parse_address(config->listen[i], host, &port, 0) ||
+            config->clear == CLEAR_OFF ||
+            (!is_loopback(host) && strcmp(host, "localhost") != 0))
+            return config->listen[i];
+    return NULL;
+}
+
+bool door_load(struct config *config, char *text) {
+    const char *key = lonely_key(config), *listen;
+
+    if (key) {
+        snprintf(text, 600, "key: there is no certificate beside it (%.200s)",
+                 key);
+        return false;
+    }
+    if (!load_certificates(config, text))
+        return false;
+    listen = useless_listen(config);
+    if (!listen)
+        return true;
+    snprintf(text, 600,
+             "listen: %.100s needs TLS, and there is no certificate; give one, "
+             "or say clear = on",
+             listen);
+    return false;
+}
+
+/* ---- clients ---------------------------------------------------------------
+ */
+
+struct net_gate door_gate(const struct config *config, const char *peer) {
+    return (struct net_gate){
+        .tls = config->tls,
+        .clear = config->clear == CLEAR_ON ||
+                 (config->clear == CLEAR_LOOPBACK && is_loopback(peer)),
+    };
+}
