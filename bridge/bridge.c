@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a leg keeps of its scratch memory between elements. */
-enum { BRIDGE_KEEP = 16384 };
+/* What a leg keeps of its scratch memory between elements; what it holds beside
+ * one frame before there is a connection. */
+enum { BRIDGE_KEEP = 16384, BRIDGE_HELD = 65536 };
 
 struct net_marks bridge_marks(const struct bridge *bridge) {
     size_t most = bridge->limits->stanza_bytes > bridge->limits->frame_bytes
@@ -134,6 +135,7 @@ void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
     terse_buf_init(&leg->scratch, bridge->limits->frame_bytes);
     terse_buf_init(&leg->wire, bridge->limits->frame_bytes);
     terse_buf_init(&leg->plain, bridge->limits->frame_bytes);
+    terse_buf_init(&leg->held, bridge->limits->frame_bytes + BRIDGE_HELD);
     terse_work_init(&leg->work, bridge->limits);
 }
 
@@ -143,6 +145,7 @@ void frame_leg_fini(struct frame_leg *leg) {
     terse_buf_fini(&leg->scratch);
     terse_buf_fini(&leg->wire);
     terse_buf_fini(&leg->plain);
+    terse_buf_fini(&leg->held);
     terse_work_fini(&leg->work);
 }
 
@@ -182,12 +185,37 @@ static enum net_err hello(struct frame_leg *leg) {
     return n ? net_conn_write(leg->conn, p, n) : NET_OK;
 }
 
+void frame_leg_hold(struct frame_leg *leg) { leg->holding = true; }
+
+static enum net_err hold(struct frame_leg *leg, const void *frame, size_t n) {
+    uint32_t len = (uint32_t)n;
+    enum terse_err err = terse_buf_append(&leg->held, &len, sizeof(len));
+
+    return net_err_of_terse(err ? err : terse_buf_append(&leg->held, frame, n));
+}
+
+enum net_err frame_leg_release(struct frame_leg *leg) {
+    enum net_err err = NET_OK;
+    uint32_t len;
+
+    leg->holding = false;
+    for (size_t at = 0; !err && at < leg->held.len; at += len) {
+        memcpy(&len, terse_buf_data(&leg->held) + at, sizeof(len));
+        at += sizeof(len);
+        err = frame_leg_write(leg, terse_buf_data(&leg->held) + at, len);
+    }
+    terse_buf_fini(&leg->held);
+    return err;
+}
+
 enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
                              size_t n) {
     uint8_t header[NET_HEADER_MAX];
     size_t used;
     enum net_err err = NET_OK;
 
+    if (leg->holding)
+        return hold(leg, frame, n);
     if (!leg->conn)
         return NET_OK;
     if (!leg->greeted)

@@ -46,9 +46,11 @@ struct frame_leg {
     struct terse_peer *peer; /* what the connection remembers */
     struct terse_work work;
     struct terse_buf scratch, wire, plain;
-    bool dialling; /* we began: we say hello first */
-    bool greeted;  /* our hello is queued */
-    bool opened;   /* a header went out on this leg */
+    bool dialling;         /* we began: we say hello first */
+    bool greeted;          /* our hello is queued */
+    bool opened;           /* a header went out on this leg */
+    bool holding;          /* frames wait in held for the connection */
+    struct terse_buf held; /* each with its length before it, as a uint32_t */
 };
 
 void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
@@ -58,6 +60,11 @@ void frame_leg_fini(struct frame_leg *leg);
 /* Queues one frame, as it was before state. */
 NET_NODISCARD enum net_err frame_leg_write(struct frame_leg *leg,
                                            const void *frame, size_t n);
+/* Until frame_leg_release, frames are not queued but held, one read's worth:
+ * the connection is still to come. */
+void frame_leg_hold(struct frame_leg *leg);
+/* Queues what was held. */
+NET_NODISCARD enum net_err frame_leg_release(struct frame_leg *leg);
 /* Encodes an element as the reader's callback got it, and queues it. *error
  * says what of it cannot be encoded. */
 NET_NODISCARD enum net_err frame_leg_encode(struct frame_leg *leg,

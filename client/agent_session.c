@@ -21,11 +21,10 @@ struct agent_session {
     struct xml_leg front;
     struct frame_leg back;
     struct net_dial *dial;
-    struct net_timer *timer; /* of a full queue, or of leaving */
+    struct net_timer *timer; /* of TLS, of a full queue, or of leaving */
     bool watching;
     size_t watch_front, watch_back;
     char asked[256];   /* the domain in the client's header */
-    char refusal[300]; /* why tersed cannot be reached */
     bool client_left;  /* the client has sent its footer */
     bool error_passed; /* tersed has sent a stream error */
 };
@@ -192,13 +191,16 @@ static void go_on(struct agent_session *s) {
     pull(s);
     if (s->state == AGENT_OVER)
         return;
-    if (s->back.conn && back_wanted(s))
-        net_conn_resume(s->back.conn);
-    else if (s->back.conn)
-        net_conn_pause(s->back.conn);
-    if (s->back.conn && net_conn_full(s->back.conn))
+    if (s->state != AGENT_DIALLING && s->back.conn) {
+        if (back_wanted(s))
+            net_conn_resume(s->back.conn);
+        else
+            net_conn_pause(s->back.conn);
+    }
+    if (s->state == AGENT_DIALLING ||
+        (s->back.conn && net_conn_full(s->back.conn)))
         net_conn_pause(s->front.conn);
-    else if (s->state != AGENT_DIALLING)
+    else
         net_conn_resume(s->front.conn);
     watch(s);
     net_conn_flush(s->front.conn);
@@ -219,11 +221,13 @@ static void note_domain(struct agent_session *s,
     s->asked[to.n] = '\0';
 }
 
+static void reach_proxy(struct agent_session *s);
+
 static enum terse_err front_event(void *arg, enum terse_event event,
                                   struct terse_node *node) {
     struct agent_session *s = arg;
     struct terse_error error = {0};
-    bool refusing = s->state == AGENT_REFUSING;
+    bool first = s->state == AGENT_GREETING;
     enum net_err err;
 
     if (s->state == AGENT_OVER)
@@ -233,16 +237,14 @@ static enum terse_err front_event(void *arg, enum terse_event event,
     s->client_left |= event == TERSE_CLOSE;
     if (!move(s, event == TERSE_CLOSE ? AGENT_CLOSE : AGENT_FROM_CLIENT))
         return TERSE_ESTREAM;
-    if (refusing) {
-        fail(s, "remote-connection-failed", s->refusal);
-        return TERSE_ESTREAM;
-    }
     err = frame_leg_encode(&s->back, event, node, &error);
     if (err)
         fail(s, bridge_net_condition(err), net_strerror(err));
     else if (error.code)
         fail_error(s, &error);
-    return err ? TERSE_ENOMEM : error.code;
+    else if (first)
+        reach_proxy(s);
+    return err || s->state == AGENT_OVER ? TERSE_ESTREAM : error.code;
 }
 
 static void front_data(void *arg, const uint8_t *p, size_t n) {
@@ -265,10 +267,10 @@ static void front_closed(void *arg, enum net_err why, const char *text) {
 
 static void drained(void *arg) { go_on(arg); }
 
-static void secured(void *arg) { (void)arg; /* no TLS on either leg yet */ }
+static void front_secured(void *arg) { (void)arg; /* it has no TLS */ }
 
-static const struct net_conn_ops front_ops = {front_data, drained, secured,
-                                              front_closed};
+static const struct net_conn_ops front_ops = {front_data, drained,
+                                              front_secured, front_closed};
 
 /* ---- from tersed
  * ----------------------------------------------------------------------- */
@@ -320,20 +322,77 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     go_on(s);
 }
 
+/* Why tersed cannot be used. */
+static void back_failed(struct agent_session *s, enum net_err why,
+                        const char *text) {
+    char words[400];
+
+    log_event(LOG_WARN, s->id, "unreachable", "text", text, NULL);
+    if (why == NET_ECERT)
+        snprintf(words, sizeof(words),
+                 "The proxy's certificate is not good for %.100s: %.200s.",
+                 s->agent->tls_name ? s->agent->tls_name : s->asked, text);
+    else
+        snprintf(words, sizeof(words), "The proxy cannot be reached: %.250s",
+                 text);
+    fail(s, "remote-connection-failed", words);
+}
+
 static void back_closed(void *arg, enum net_err why, const char *text) {
     struct agent_session *s = arg;
 
-    (void)why;
     net_conn_close(s->back.conn, NET_CLOSE_ABORT, 0);
     s->back.conn = NULL;
-    if (s->state == AGENT_LEAVING)
+    if (s->state == AGENT_DIALLING)
+        back_failed(s, why, text);
+    else if (s->state == AGENT_LEAVING)
         close_both(s);
     else
         fail(s, "remote-connection-failed", text);
 }
 
-static const struct net_conn_ops back_ops = {back_data, drained, secured,
+/* What the client said meanwhile goes first. */
+static void connected(struct agent_session *s) {
+    enum net_err err;
+
+    if (!move(s, AGENT_CONNECTED))
+        return;
+    err = frame_leg_release(&s->back);
+    if (err) {
+        fail(s, bridge_net_condition(err), net_strerror(err));
+        return;
+    }
+    if (s->client_left && !move(s, AGENT_CLOSE))
+        return;
+    go_on(s);
+}
+
+static void back_secured(void *arg) {
+    struct agent_session *s = arg;
+    char cipher[64];
+
+    net_conn_cipher(s->back.conn, cipher);
+    log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "resumed",
+              net_conn_resumed(s->back.conn) ? "yes" : "no", NULL);
+    connected(s);
+}
+
+static const struct net_conn_ops back_ops = {back_data, drained, back_secured,
                                              back_closed};
+
+static void secure(struct agent_session *s) {
+    const char *name = s->agent->tls_name ? s->agent->tls_name : s->asked;
+    enum net_err err = net_conn_secure(s->back.conn, s->agent->tls, name);
+
+    if (err == NET_EARG) {
+        fail(s, "improper-addressing", "The header names no domain.");
+    } else if (err) {
+        fail(s, "resource-constraint", NULL);
+    } else {
+        net_timer_set(s->timer, s->agent->connect_ms);
+        net_conn_resume(s->back.conn);
+    }
+}
 
 static void dialled(void *arg, enum net_err err, const char *text,
                     struct nng_stream *stream) {
@@ -342,20 +401,25 @@ static void dialled(void *arg, enum net_err err, const char *text,
 
     s->dial = NULL;
     if (err) {
-        log_event(LOG_WARN, s->id, "unreachable", "text", text, NULL);
-        snprintf(s->refusal, sizeof(s->refusal),
-                 "The proxy cannot be reached: %.240s", text);
-        if (move(s, AGENT_UNREACHABLE))
-            net_timer_set(s->timer, s->agent->connect_ms);
+        back_failed(s, err, text);
     } else if (net_conn_new(&s->back.conn, &s->owner, stream, &marks, &back_ops,
                             s)) {
         net_stream_drop(stream);
         fail(s, "resource-constraint", NULL);
-        return;
-    } else if (!move(s, AGENT_CONNECTED)) {
-        return;
+    } else if (s->agent->tls) {
+        secure(s);
+    } else {
+        connected(s);
     }
-    go_on(s);
+}
+
+static void reach_proxy(struct agent_session *s) {
+    struct agent *agent = s->agent;
+    struct net_target target = {agent->host, agent->port, NULL};
+
+    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
+                     agent->connect_ms, dialled, s))
+        fail(s, "resource-constraint", NULL);
 }
 
 /* ---- life
@@ -372,8 +436,8 @@ static void late(void *arg) {
 
     if (s->state == AGENT_LEAVING) {
         close_both(s);
-    } else if (s->state == AGENT_REFUSING) {
-        fail(s, "remote-connection-failed", s->refusal);
+    } else if (s->state == AGENT_DIALLING) {
+        back_failed(s, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
     } else if (stuck(s->front.conn, s->watch_front)) {
         lose(s, "the client takes nothing");
     } else if (stuck(s->back.conn, s->watch_back)) {
@@ -433,10 +497,10 @@ static bool admit(struct agent *agent, struct agent_session *s) {
 /* With the lock. Takes the stream. */
 static void start(struct agent_session *s, struct nng_stream *stream) {
     struct agent *agent = s->agent;
-    struct net_target target = {agent->host, agent->port, NULL};
     struct net_marks marks = bridge_marks(&agent->bridge);
 
     frame_leg_init(&s->back, &agent->bridge, NET_FRAMING_NATIVE, true);
+    frame_leg_hold(&s->back);
     if (xml_leg_init(&s->front, &agent->bridge, front_event, s) ||
         s->state == AGENT_OVER ||
         net_timer_new(&s->timer, &s->owner, late, s) ||
@@ -446,9 +510,7 @@ static void start(struct agent_session *s, struct nng_stream *stream) {
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
         return;
     }
-    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
-                     agent->connect_ms, dialled, s))
-        fail(s, "resource-constraint", NULL);
+    net_conn_resume(s->front.conn);
 }
 
 void agent_accept(void *arg, struct nng_stream *stream) {

@@ -507,7 +507,7 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
                              const char *name) {
     enum net_err err;
 
-    if (conn->tls || conn->plain.len)
+    if (conn->tls || conn->plain.len || !*name)
         return NET_EARG; /* wire may wait for a callback: it has been sent */
     err = tls_new(&conn->tls, tls, name);
     if (err)

@@ -129,6 +129,7 @@ NET_NODISCARD enum net_err net_tls_offer(struct net_tls *tls,
 /* Takes over the keys of old's tickets, so that a reload of certificates does
  * not end them. Before the first connection of tls; either may be NULL. */
 void net_tls_inherit(struct net_tls *tls, struct net_tls *old);
+void net_tls_hold(struct net_tls *tls);
 /* Gives back the caller's hold; NULL is fine. Any thread, no lock. */
 void net_tls_rele(struct net_tls *tls);
 
@@ -201,7 +202,8 @@ void net_conn_resume(struct net_conn *conn);
  * (Accepted connections get theirs by net_conn_gate.)
  * Calls `secured`, or `closed` with NET_ETLS or NET_ECERT. What was queued
  * must have been sent before. For STARTTLS call it from `data`; what follows
- * in that same chunk is plain text that somebody slipped in: do not use it. */
+ * in that same chunk is plain text that somebody slipped in: do not use it.
+ * NET_EARG: no name, or not in this state. */
 NET_NODISCARD enum net_err
 net_conn_secure(struct net_conn *conn, struct net_tls *tls, const char *name);
 bool net_conn_is_secure(const struct net_conn *conn);
@@ -305,6 +307,7 @@ NET_NODISCARD enum net_err net_parse_address(const char *text, char host[256],
  * frame
  */
 #define NET_PREFACE "TRS1"
+#define NET_ALPN "terse/1" /* of native framing and SP, inside TLS */
 enum { NET_HEADER_MAX = 8 };
 
 enum net_framing {

@@ -50,8 +50,6 @@ struct net_tls {
     unsigned next;
 };
 
-void net_tls_hold(struct net_tls *tls);
-
 /* The last error of OpenSSL on this thread, in words, into text[256]. */
 unsigned long tls_last_error(void);
 void tls_words(unsigned long e, char *text);

@@ -51,7 +51,7 @@ static bool load_certificates(struct config *config, char *text) {
         ok = false;
     }
     free(certs);
-    return ok && (!config->tls || !net_tls_offer(config->tls, "terse/1"));
+    return ok && (!config->tls || !net_tls_offer(config->tls, NET_ALPN));
 }
 
 /* A key alone is a mistake. */

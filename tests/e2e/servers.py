@@ -220,10 +220,11 @@ class Agent(Program):
 
     name = 'terse-agent'
 
-    def __init__(self, proxy_port):
+    def __init__(self, proxy_port, ca=None):
         super().__init__()
-        self.proxy_port = proxy_port
+        self.proxy_port, self.ca = proxy_port, ca
 
     def arguments(self):
         return ['--listen', f'127.0.0.1:{self.port}',
-                '--proxy', f'127.0.0.1:{self.proxy_port}']
+                '--proxy', f'127.0.0.1:{self.proxy_port}',
+                *(['--ca-file', self.ca] if self.ca else ['--clear'])]
