@@ -33,7 +33,7 @@ SANITIZE ?=
 DEPS = gcc libc6-dev pkg-config \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler \
 	libprotobuf-dev libprotoc-dev \
-	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
+	libxml2-dev libnng-dev libssl-dev libwslay-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
 	libjansson-dev \
 	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
@@ -58,7 +58,7 @@ ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MD -MP
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 
 LIBS_CODEC = -lxml2 -lz
-LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
+LIBS_NET = -lnng -lssl -lcrypto -lwslay -lcares -lpthread
 LIBS_CLIENT = -lgsasl -lprotobuf-c
 LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson
 

@@ -289,10 +289,64 @@ enum net_err frame_leg_say(struct frame_leg *leg, const char *xml) {
     return err ? NET_EARG : NET_OK;
 }
 
+static enum net_err put_output(struct frame_leg *leg) {
+    size_t n;
+    const void *p = net_framer_output(&leg->framer, &n);
+    enum net_err err = n ? net_conn_write(leg->conn, p, n) : NET_OK;
+
+    net_framer_said(&leg->framer);
+    return err;
+}
+
+void frame_leg_flush(struct frame_leg *leg) {
+    if (!leg->conn)
+        return;
+    /* A peer that takes nothing gets no pongs: only the last one waits. */
+    if (!net_conn_full(leg->conn) && put_output(leg))
+        return; /* its queue is full: what comes next will say so */
+    net_conn_flush(leg->conn);
+}
+
+/* RFC 6455 section 7.4.1 */
+static uint16_t close_code(const char *condition) {
+    static const struct {
+        const char *condition;
+        uint16_t code;
+    } codes[] = {
+        {"system-shutdown", 1001},       {"bad-format", 1007},
+        {"bad-namespace-prefix", 1007},  {"invalid-namespace", 1007},
+        {"invalid-xml", 1007},           {"not-well-formed", 1007},
+        {"restricted-xml", 1007},        {"unsupported-encoding", 1007},
+        {"internal-server-error", 1011}, {"remote-connection-failed", 1011},
+        {"undefined-condition", 1011},   {"resource-constraint", 1013},
+    };
+
+    if (!condition)
+        return 1000;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(codes[i].condition, condition) == 0)
+            return codes[i].code;
+    return 1008;
+}
+
+void frame_leg_bye(struct frame_leg *leg, const char *condition) {
+    net_framer_bye(&leg->framer, close_code(condition),
+                   condition ? condition : "");
+    if (leg->conn && put_output(leg))
+        return; /* no room even for that */
+}
+
+void frame_leg_close(struct frame_leg *leg, enum net_close how, uint32_t ms) {
+    net_conn_close_framed(leg->conn, &leg->framer, how, ms);
+    leg->conn = NULL;
+}
+
 enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
                             size_t *n) {
     enum net_err err = net_framer_next(&leg->framer, frame, n);
 
+    if (!err && leg->conn && !net_conn_full(leg->conn))
+        err = put_output(leg);
     if (!err && !leg->greeted && leg->framer.started)
         err = hello(leg);
     if (err || !*frame)

@@ -80,6 +80,14 @@ NET_NODISCARD enum net_err frame_leg_say(struct frame_leg *leg,
 NET_NODISCARD enum net_err frame_leg_next(struct frame_leg *leg,
                                           const uint8_t **frame, size_t *n);
 
+/* Queues what framing itself has to say, and sends what is queued. */
+void frame_leg_flush(struct frame_leg *leg);
+/* Nothing follows from us: the framing's own close, if it has one. condition:
+ * of the stream error that ended the stream, NULL: none. */
+void frame_leg_bye(struct frame_leg *leg, const char *condition);
+/* As net_conn_close, for the leg's connection, if it has one. */
+void frame_leg_close(struct frame_leg *leg, enum net_close how, uint32_t ms);
+
 /* ---- the leg of XML
  * ---------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
  * stream once it is closed: nng would never complete it.
  */
 #include "net/aio.h"
+#include "net/framer.h"
 #include "net/tls.h"
 
 #include <stdio.h>
@@ -49,6 +50,7 @@ struct net_conn {
     bool receiving, sending, tasking; /* which of them are posted */
     bool paused;
     bool linger;   /* how the owner wants to close */
+    bool heard;    /* the peer has said its last word */
     bool full;     /* reached the high mark; `drained` is due */
     bool pumping;  /* bytes are being delivered, further down the stack */
     bool mute;     /* a send failed: what is written is lost */
@@ -57,8 +59,10 @@ struct net_conn {
     enum net_err err;
     char text[256];
     struct tls *tls;
-    bool secured; /* the owner's `secured` was called */
-    bool gated;   /* the gate is still to be passed */
+    bool secured;            /* the owner's `secured` was called */
+    struct net_framer *last; /* reads on after the owner closed, for the peer's
+                                close; NULL: nothing to wait for */
+    bool gated;              /* the gate is still to be passed */
     struct net_gate gate;
     struct net_buf plain, wire;
     uint8_t *large;  /* CONN_LARGE bytes to read into, while there is much */
@@ -85,6 +89,9 @@ static void conn_gone(struct net_conn *conn) {
     nng_aio_reap(conn->task);
     tls_free(conn->tls);
     net_tls_rele(conn->gate.tls);
+    if (conn->last)
+        net_framer_fini(conn->last);
+    free(conn->last);
     net_buf_fini(&conn->plain);
     net_buf_fini(&conn->wire);
     free(conn->large);
@@ -203,7 +210,7 @@ static enum net_err conn_fill(struct net_conn *conn) {
 
 /* The queue of a closed connection is empty, or can never be. */
 static void conn_flushed(struct net_conn *conn) {
-    if (conn->linger && !conn->broken) {
+    if (conn->linger && !conn->broken && !conn->heard) {
         conn->stage = STAGE_LINGER;
         conn_pump(conn);
     } else {
@@ -404,6 +411,33 @@ static bool conn_deliver(struct net_conn *conn) {
     return false;
 }
 
+/* The owner has closed: whether the framing's own close has come. */
+static bool conn_hears_last(struct net_conn *conn) {
+    uint8_t plain[CONN_PLAIN];
+    size_t n = conn->raw_len;
+
+    if (!conn->tls)
+        return framer_ended(conn->last, conn->raw, n);
+    if (n && tls_waiting(conn->tls) == 0)
+        tls_input(conn->tls, conn->raw, n);
+    while (tls_read(conn->tls, plain, sizeof(plain), &n) == TLS_DATA)
+        if (framer_ended(conn->last, plain, n))
+            return true;
+    return false;
+}
+
+/* The owner has closed: what comes is dropped. */
+static void conn_drop(struct net_conn *conn) {
+    if (conn->last && conn->raw_len && !conn->heard)
+        conn->heard = conn_hears_last(conn);
+    conn->lingered += conn->raw_len;
+    conn->raw_len = 0;
+    /* Whoever goes on and on hears nothing. */
+    if (conn->lingered > CONN_LINGER ||
+        (conn->heard && conn->stage == STAGE_LINGER))
+        conn_finish(conn);
+}
+
 /* Only from callbacks of aios: it calls the owner. */
 static void conn_pump(struct net_conn *conn) {
     if (conn->pumping)
@@ -411,12 +445,8 @@ static void conn_pump(struct net_conn *conn) {
     conn->pumping = true;
     while (conn_deliver(conn))
         ;
-    if (conn->stage != STAGE_OPEN) {
-        conn->lingered += conn->raw_len;
-        conn->raw_len = 0;
-        if (conn->lingered > CONN_LINGER)
-            conn_finish(conn); /* whoever goes on and on hears nothing */
-    }
+    if (conn->stage != STAGE_OPEN)
+        conn_drop(conn);
     conn_receive(conn);
     conn->pumping = false;
     conn_report(conn);
@@ -550,6 +580,21 @@ void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port) {
 void net_conn_local(const struct net_conn *conn, char addr[48],
                     uint16_t *port) {
     net_stream_local(conn->stream, addr, port);
+}
+
+void net_conn_close_framed(struct net_conn *conn, struct net_framer *framer,
+                           enum net_close how, uint32_t ms) {
+    if (conn && how == NET_CLOSE_LINGER && framer_ends(framer)) {
+        conn->last = malloc(sizeof(*conn->last));
+        if (conn->last) {
+            *conn->last = *framer;
+            memset(framer, 0, sizeof(*framer));
+            /* What was read before may have it. */
+            conn->heard = framer_ended(conn->last, NULL, 0);
+        }
+    }
+    net_framer_fini(framer);
+    net_conn_close(conn, how, ms);
 }
 
 void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {

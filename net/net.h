@@ -300,34 +300,58 @@ NET_NODISCARD enum net_err net_parse_address(const char *text, char host[256],
 
 /* Cuts a byte stream into frames. Sans-I/O, belongs to one thread at a time.
  *
- * native  the dialling side sends NET_PREFACE once; then, both ways, each frame
- *         is its length as a varint (shortest form, at most 5 bytes) + frame
- * SP      what nng's pair0 speaks over tcp: each side sends 8 bytes
- *         00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, +
- * frame
+ * native     the dialling side sends NET_PREFACE once; then, both ways, each
+ *            frame is its length as a varint (shortest form, at most 5 bytes) +
+ *            frame
+ * SP         what nng's pair0 speaks over tcp: each side sends 8 bytes
+ *            00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, +
+ *            frame
+ * WebSocket  RFC 6455: each frame is one binary message; accepting side only
  */
 #define NET_PREFACE "TRS1"
-#define NET_ALPN "terse/1" /* of native framing and SP, inside TLS */
-enum { NET_HEADER_MAX = 8 };
+#define NET_ALPN "terse/1"       /* of native framing and SP, inside TLS */
+#define NET_ALPN_HTTP "http/1.1" /* of WebSocket */
+enum { NET_HEADER_MAX = 10 };
 
 enum net_framing {
     NET_FRAMING_DETECT, /* accepting side: the first byte will tell */
     NET_FRAMING_NATIVE,
     NET_FRAMING_SP,
+    NET_FRAMING_WS,
 };
+/* "native", "sp" or "websocket", for a log. Static. */
+const char *net_framing_name(enum net_framing framing);
+
+/* Which WebSocket handshakes are taken. */
+struct net_ws_rules {
+    const char *path;    /* of the request, e.g. "/terse" */
+    const char *origins; /* that browsers may come from, separated by blanks;
+                            "*": any; NULL: none */
+};
+
+struct ws;
 
 struct net_framer {
     enum net_framing framing;
-    bool started;     /* the peer's preface or SP header is read, or not due */
+    bool started;     /* the peer's preface, SP header or HTTP request is read,
+                         or not due */
     uint32_t max;     /* bytes of one frame */
     enum net_err err; /* once not NET_OK, for good */
     uint8_t *data;    /* bytes read, not yet given out */
     size_t off, len, cap;
+    unsigned allowed;                 /* 1 << framing, each */
+    const struct net_ws_rules *rules; /* borrowed until started */
+    struct ws *ws;                    /* of WebSocket */
 };
 
-/* NET_FRAMING_DETECT on the accepting side; the dialling side says which. */
+/* NET_FRAMING_DETECT on the accepting side; the dialling side says which.
+ * Detects native framing and SP. */
 void net_framer_init(struct net_framer *framer, enum net_framing framing,
                      uint32_t max);
+/* Detects those of `allowed` (1 << framing, each) from here on. rules: of
+ * WebSocket, borrowed until framer->started. */
+void net_framer_allow(struct net_framer *framer, unsigned allowed,
+                      const struct net_ws_rules *rules);
 void net_framer_fini(struct net_framer *framer);
 /* What a side has to send before its first frame: the dialling side at once,
  * the accepting side as soon as framer->started. Static; *n may be 0. */
@@ -338,11 +362,25 @@ NET_NODISCARD enum net_err net_framer_feed(struct net_framer *framer,
                                            const void *p, size_t n);
 /* The next whole frame; *frame is NULL if there is none yet. Borrowed until the
  * next call. A length over max is NET_ELIMIT as soon as it is read: the frame's
- * bytes are never waited for. */
+ * bytes are never waited for. NET_EEOF: the peer has closed WebSocket. */
 NET_NODISCARD enum net_err net_framer_next(struct net_framer *framer,
                                            const uint8_t **frame, size_t *n);
 /* What goes before a frame of n bytes; returns its length. framing is known. */
 size_t net_framer_header(const struct net_framer *framer, size_t n,
                          uint8_t header[NET_HEADER_MAX]);
+/* What framing itself has to say, to be sent before the next frame: *n bytes,
+ * borrowed until net_framer_said, which has to follow. */
+const void *net_framer_output(struct net_framer *framer, size_t *n);
+void net_framer_said(struct net_framer *framer);
+/* Nothing follows from us. WebSocket: says close, for the reason of an error of
+ * net_framer_next or else this code, or refuses the handshake. */
+void net_framer_bye(struct net_framer *framer, uint16_t code,
+                    const char *reason);
+
+/* As net_conn_close, taking what is in the framer as well: where the framing
+ * has a close of its own, NET_CLOSE_LINGER ends when the peer has answered
+ * ours. */
+void net_conn_close_framed(struct net_conn *conn, struct net_framer *framer,
+                           enum net_close how, uint32_t ms);
 
 #endif

@@ -37,6 +37,7 @@ struct config_row {
 static const char *const starttls_names[] = {"required", "optional", "off",
                                              NULL};
 
+static const char *const switch_names[] = {"on", "off", NULL};
 static const char *const clear_names[] = {"loopback", "on", "off", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -60,6 +61,18 @@ static const struct config_row config_rows[] = {
      "Which clients may do without TLS: those that connect from this\n"
      "machine (loopback), all (on: passwords and texts can be read on the\n"
      "way), or none (off)."},
+    {"native", ROW_CHOICE, "on", true, AT(native), 0, 0, switch_names,
+     "Native framing, of libterse-client and terse-agent: on or off."},
+    {"sp", ROW_CHOICE, "on", true, AT(sp), 0, 0, switch_names,
+     "Framing of nng's and nanomsg's pair0 sockets: on or off."},
+    {"websocket", ROW_CHOICE, "on", true, AT(websocket), 0, 0, switch_names,
+     "WebSocket, subprotocols terse.v1 and pair.sp.nanomsg.org: on or off."},
+    {"ws_path", ROW_STRING, "/terse", true, AT(ws_path), 0, 0, NULL,
+     "Path of WebSocket's URL."},
+    {"ws_origins", ROW_STRING, NULL, true, AT(ws_origins), 0, 0, NULL,
+     "Web sites whose pages may connect, separated by blanks, such as\n"
+     "`https://chat.example.org`; `*`: all. Default: none. Programs that are\n"
+     "no browsers send no origin, and may."},
     {"handshake_timeout", ROW_DURATION, "10s", true, AT(handshake_timeout), 100,
      HOUR, NULL, "Time for TLS and the first bytes of a binding."},
     {"log_level", ROW_CHOICE, "info", true, AT(log_level), 0, 0,
@@ -161,6 +174,8 @@ void config_rele(struct config *config) {
     net_tls_rele(config->tls);
     free(config->certificate);
     free(config->key);
+    free(config->ws_path);
+    free(config->ws_origins);
     free(config->dns_servers);
     free(config);
 }

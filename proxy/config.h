@@ -15,6 +15,8 @@
 
 enum { CONFIG_LISTENS = 16 };
 
+enum switch_mode { SWITCH_ON, SWITCH_OFF };
+
 /* Where clients may speak without TLS. */
 enum clear_mode { CLEAR_LOOPBACK, CLEAR_ON, CLEAR_OFF };
 
@@ -47,6 +49,9 @@ struct config {
     char *certificate, *key; /* PEM files, or NULL */
     uint32_t clear;          /* enum clear_mode */
     uint32_t handshake_timeout;
+    uint32_t native, sp, websocket; /* enum switch_mode: bindings */
+    char *ws_path, *ws_origins;     /* origins: NULL: none */
+    struct net_ws_rules ws_rules;   /* made from these */
     struct net_tls *tls; /* of all certificates; NULL: there is none */
 };
 

@@ -36,6 +36,19 @@ static struct net_cert *collect(const struct config *config, size_t *n) {
     return certs;
 }
 
+static bool frames_alone(const struct config *config) {
+    return config->native == SWITCH_ON || config->sp == SWITCH_ON;
+}
+
+static bool offer_protocols(const struct config *config) {
+    if (!config->tls)
+        return true;
+    if (frames_alone(config) && net_tls_offer(config->tls, NET_ALPN))
+        return false;
+    return config->websocket == SWITCH_OFF ||
+           !net_tls_offer(config->tls, NET_ALPN_HTTP);
+}
+
 static bool load_certificates(struct config *config, char *text) {
     char why[256];
     size_t n;
@@ -51,7 +64,7 @@ static bool load_certificates(struct config *config, char *text) {
         ok = false;
     }
     free(certs);
-    return ok && (!config->tls || !net_tls_offer(config->tls, NET_ALPN));
+    return ok && offer_protocols(config);
 }
 
 /* A key alone is a mistake. */
@@ -83,6 +96,17 @@ static const char *useless_listen(const struct config *config) {
 bool door_load(struct config *config, char *text) {
     const char *key = lonely_key(config), *listen;
 
+    config->ws_rules =
+        (struct net_ws_rules){config->ws_path, config->ws_origins};
+    if (config->ws_path[0] != '/' || strpbrk(config->ws_path, "? #")) {
+        snprintf(text, 600, "ws_path: no path of a URL (%.200s)",
+                 config->ws_path);
+        return false;
+    }
+    if (!frames_alone(config) && config->websocket == SWITCH_OFF) {
+        snprintf(text, 600, "native, sp, websocket: one has to be on");
+        return false;
+    }
     if (key) {
         snprintf(text, 600, "key: there is no certificate beside it (%.200s)",
                  key);
@@ -109,4 +133,19 @@ struct net_gate door_gate(const struct config *config, const char *peer) {
         .clear = config->clear == CLEAR_ON ||
                  (config->clear == CLEAR_LOOPBACK && is_loopback(peer)),
     };
+}
+
+void door_bindings(const struct config *config, const char *protocol,
+                   struct net_framer *framer) {
+    bool frames = strcmp(protocol, NET_ALPN_HTTP) != 0;
+    bool http = strcmp(protocol, NET_ALPN) != 0;
+    unsigned allowed = 0;
+
+    if (frames && config->native == SWITCH_ON)
+        allowed |= 1U << NET_FRAMING_NATIVE;
+    if (frames && config->sp == SWITCH_ON)
+        allowed |= 1U << NET_FRAMING_SP;
+    if (http && config->websocket == SWITCH_ON)
+        allowed |= 1U << NET_FRAMING_WS;
+    net_framer_allow(framer, allowed, &config->ws_rules);
 }

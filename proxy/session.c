@@ -82,8 +82,7 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
         move_to(s, EVENT_END, STATE_OVER);
     net_dial_cancel(s->dial);
     s->dial = NULL;
-    net_conn_close(s->front.conn, front, ms);
-    s->front.conn = NULL;
+    frame_leg_close(&s->front, front, ms);
     net_conn_close(s->back.conn, back, ms);
     s->back.conn = NULL;
     net_timer_free(s->login);
@@ -130,6 +129,7 @@ void session_fail(struct session *s, const char *condition, const char *text) {
         say(s, NULL, NULL); /* the client knows worse already */
     else
         say(s, condition, text);
+    frame_leg_bye(&s->front, condition);
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
 }
@@ -149,6 +149,7 @@ void session_close(struct session *s) {
     if (!s->front.conn)
         return;
     say(s, NULL, NULL);
+    frame_leg_bye(&s->front, NULL);
     footer(s);
     /* Whoever has said its last word needs no time to hear ours: if both ends
      * lingered, each would wait for the other to hang up. */
@@ -162,6 +163,14 @@ void session_lose(struct session *s, const char *why) {
     log_event(LOG_INFO, s->id, "lost", "why", why, "state",
               state_names[s->state], NULL);
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
+}
+
+/* The same, for a client that is still there to hear the framing's close. */
+static void hang_up(struct session *s, const char *condition, const char *why) {
+    log_event(LOG_INFO, s->id, "lost", "why", why, "state",
+              state_names[s->state], NULL);
+    frame_leg_bye(&s->front, condition);
+    end(s, NET_CLOSE_FLUSH, NET_CLOSE_FLUSH);
 }
 
 void session_drain(struct session *s) {
@@ -216,6 +225,10 @@ static void pull(struct session *s) {
         size_t n;
         enum net_err err = frame_leg_next(&s->front, &frame, &n);
 
+        if (err == NET_EEOF) {
+            hang_up(s, NULL, "closed by the client");
+            return;
+        }
         if (err) {
             session_fail(s, bridge_net_condition(err), net_strerror(err));
             return;
@@ -249,7 +262,7 @@ void session_go_on(struct session *s) {
     else if (s->back.conn)
         net_conn_resume(s->back.conn);
     watch(s);
-    net_conn_flush(s->front.conn);
+    frame_leg_flush(&s->front);
     if (s->back.conn)
         net_conn_flush(s->back.conn);
 }
@@ -292,9 +305,8 @@ static void front_open(struct session *s, const uint8_t *frame, size_t n) {
         return;
     }
     if (first) {
-        log_event(
-            LOG_INFO, s->id, "opened", "domain", s->domain->name, "framing",
-            s->front.framer.framing == NET_FRAMING_SP ? "sp" : "native", NULL);
+        log_event(LOG_INFO, s->id, "opened", "domain", s->domain->name,
+                  "framing", net_framing_name(s->front.framer.framing), NULL);
         upstream_dial(s);
     } else {
         upstream_header(s);
@@ -327,6 +339,7 @@ static bool answered(struct session *s, const struct terse_frame_info *info) {
     if (!tls)
         return true;
     log_event(LOG_INFO, s->id, "refused", "element", "starttls", NULL);
+    frame_leg_bye(&s->front, "policy-violation");
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
     return true;
@@ -388,8 +401,13 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
     enum net_err err;
 
     atomic_fetch_add_explicit(&s->server->bytes_in, n, memory_order_relaxed);
-    if (s->state == STATE_LEAVING)
-        return; /* after its footer a client has nothing to say */
+    if (s->state == STATE_LEAVING) {
+        /* After its footer a client has nothing to say but WebSocket's close,
+         * which is looked for when the session ends. */
+        if (s->front.framer.ws && net_framer_feed(&s->front.framer, p, n))
+            session_close(s);
+        return;
+    }
     s->login_bytes += s->login ? n : 0;
     if (s->login && s->login_bytes > s->config->login_bytes) {
         session_fail(s, "policy-violation",
@@ -412,6 +430,7 @@ static void front_secured(void *arg) {
     net_conn_protocol(s->front.conn, protocol);
     log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "alpn", protocol,
               "resumed", net_conn_resumed(s->front.conn) ? "yes" : "no", NULL);
+    door_bindings(s->config, protocol, &s->front.framer);
 }
 
 static void front_closed(void *arg, enum net_err why, const char *text) {
@@ -445,7 +464,8 @@ static void step_late(void *arg) {
     if (s->state == STATE_LEAVING) {
         session_close(s);
     } else if (s->handshaking) {
-        session_lose(s, "handshake_timeout: no binding is known");
+        hang_up(s, "connection-timeout",
+                "handshake_timeout: no binding is known");
     } else if (!s->watching) {
         session_fail(s, "remote-connection-failed",
                      "The server did not answer in time.");
@@ -488,6 +508,7 @@ static void start(struct session *s, struct nng_stream *stream) {
     s->bridge.state = &s->config->state;
     s->bridge.high = s->config->write_queue;
     frame_leg_init(&s->front, &s->bridge, NET_FRAMING_DETECT, false);
+    door_bindings(s->config, "", &s->front.framer);
     terse_buf_init(&s->open, s->config->limits.frame_bytes);
     terse_buf_init(&s->held, s->config->limits.frame_bytes);
     marks = bridge_marks(&s->bridge);
