@@ -106,6 +106,23 @@ def read_tail(path, size=6000):
         return ''
 
 
+def certificate(path, *names):
+    """Writes a certificate that is its own authority, with its key, to path;
+    returns it."""
+    key = path + '.key'
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+         '/CN=terse test', '-addext',
+         'subjectAltName=' + ','.join(f'DNS:{n}' for n in names),
+         '-keyout', key, '-out', path + '.new'],
+        check=True, stderr=subprocess.DEVNULL, timeout=20)
+    with open(path + '.new', 'a') as out, open(key) as f:
+        out.write(f.read())
+    os.replace(path + '.new', path)
+    return path
+
+
 class Program:
     """One of our own programs. Subclasses say how it is called."""
 
@@ -148,6 +165,25 @@ class Program:
         with open(f'/proc/{self.process.pid}/status') as f:
             return int(re.search(rf'^{field}:\s+(\d+) kB', f.read(),
                                  re.M).group(1))
+
+    def logged(self, text):
+        """The lines of the log that hold text."""
+        with open(self.log, errors='replace') as f:
+            return [line for line in f if text in line]
+
+    def until_logged(self, text, count=1, timeout=15):
+        """Waits for that many of them; returns the last."""
+        deadline = time.monotonic() + timeout
+        while len(found := self.logged(text)) < count:
+            assert time.monotonic() < deadline, f'{text}: {found}'
+            time.sleep(0.02)
+        return found[-1]
+
+    def reload(self):
+        """Has it read its configuration again."""
+        count = len(self.logged('event=reloaded'))
+        self.process.send_signal(signal.SIGHUP)
+        self.until_logged('event=reloaded', count + 1)
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
@@ -193,7 +229,10 @@ class Tersed(Program):
     def __init__(self, domains, **options):
         super().__init__()
         self.domains = domains
-        self.options = {'listen': f'127.0.0.1:{self.port}',
+        self.certificate = certificate(os.path.join(self.dir, 'tersed.pem'),
+                                       *domains)
+        self.options = {'certificate': self.certificate,
+                        'listen': f'127.0.0.1:{self.port}',
                         'drain_timeout': '3s', 'close_timeout': '2s',
                         **options}
 
