@@ -23,6 +23,7 @@
 enum {
     CONN_SMALL = 1024,   /* bytes of one read, of a connection that is quiet */
     CONN_LARGE = 16384,  /* and while there is more than that */
+    CONN_TOP_MS = 1,     /* for the rest of what filled the small buffer */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
@@ -70,6 +71,7 @@ struct net_conn {
     size_t raw_len;  /* bytes in raw, not yet taken */
     size_t lingered; /* bytes dropped after the owner closed */
     bool filled;     /* the last read was as much as could be */
+    bool topping;    /* the read that is posted is conn_top_up's */
     uint8_t small[CONN_SMALL];
 };
 
@@ -452,26 +454,67 @@ static void conn_pump(struct net_conn *conn) {
     conn_report(conn);
 }
 
+/* What is read together is passed on together, so that it leaves together: if
+ * the small buffer was filled, the rest is read before anything is delivered.
+ * True: a read for it is posted. */
+static bool conn_top_up(struct net_conn *conn) {
+    nng_iov iov;
+
+    if (conn->large || !conn->filled || conn->gated || conn->paused ||
+        conn->broken || conn->stage != STAGE_OPEN)
+        return false;
+    conn->large = malloc(CONN_LARGE);
+    if (!conn->large)
+        return false;
+    memcpy(conn->large, conn->small, conn->raw_len);
+    conn->raw = conn->large;
+    iov.iov_buf = conn->raw + conn->raw_len;
+    iov.iov_len = CONN_LARGE - conn->raw_len;
+    if (nng_aio_set_iov(conn->recv, 1, &iov))
+        return false;
+    nng_aio_set_timeout(conn->recv, CONN_TOP_MS);
+    conn->topping = true;
+    conn->receiving = true;
+    conn->posted++;
+    nng_stream_recv(conn->stream, conn->recv);
+    return true;
+}
+
 static void conn_add_raw(struct net_conn *conn, size_t n) {
     conn->raw_len += n;
     conn->filled =
         conn->raw_len == (conn->large ? (size_t)CONN_LARGE : CONN_SMALL);
 }
 
+/* The end of a read; true: there is something to deliver, or to report. */
+static bool conn_took(struct net_conn *conn) {
+    int rv = nng_aio_result(conn->recv);
+    size_t n = rv ? 0 : nng_aio_count(conn->recv);
+
+    if (conn->topping) {
+        /* If it failed, the next read will say so. */
+        conn->topping = false;
+        nng_aio_set_timeout(conn->recv, NNG_DURATION_INFINITE);
+        conn_add_raw(conn, n);
+        return true;
+    }
+    if (rv == 0 && n == 0)
+        rv = NNG_ECONNSHUT;
+    if (rv) {
+        conn_break(conn, net_err_of(rv), nng_strerror(rv));
+        return true;
+    }
+    conn_add_raw(conn, n);
+    return !conn_top_up(conn);
+}
+
 static void conn_received(void *arg) {
     struct net_conn *conn = arg;
-    int rv;
 
     net_lock(conn->owner);
     conn->receiving = false;
-    rv = nng_aio_result(conn->recv);
-    if (rv == 0 && nng_aio_count(conn->recv) == 0)
-        rv = NNG_ECONNSHUT;
-    if (rv)
-        conn_break(conn, net_err_of(rv), nng_strerror(rv));
-    else
-        conn_add_raw(conn, nng_aio_count(conn->recv));
-    conn_pump(conn);
+    if (conn_took(conn))
+        conn_pump(conn);
     conn_leave(conn);
 }
 
