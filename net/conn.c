@@ -65,6 +65,7 @@ struct net_conn {
                                 close; NULL: nothing to wait for */
     bool gated;              /* the gate is still to be passed */
     struct net_gate gate;
+    struct net_ends *ends; /* of a PROXY header; NULL: there was none */
     struct net_buf plain, wire;
     uint8_t *large;  /* CONN_LARGE bytes to read into, while there is much */
     uint8_t *raw;    /* what is read into: small or large */
@@ -91,6 +92,7 @@ static void conn_gone(struct net_conn *conn) {
     nng_aio_reap(conn->task);
     tls_free(conn->tls);
     net_tls_rele(conn->gate.tls);
+    free(conn->ends);
     if (conn->last)
         net_framer_fini(conn->last);
     free(conn->last);
@@ -378,11 +380,38 @@ static bool conn_first_byte(struct net_conn *conn) {
     return !err;
 }
 
+/* What the load balancer says of its client. A header that says nothing, as of
+ * the balancer's own checks, leaves the ends as they are. */
+static bool conn_proxy_header(struct net_conn *conn) {
+    struct net_ends ends;
+    size_t used;
+
+    if (net_proxy_read(conn->raw, conn->raw_len, &used, &ends)) {
+        conn_break(conn, NET_EFRAMING, "no PROXY protocol header");
+        return false;
+    }
+    if (!used)
+        return false;
+    conn->raw_len -= used;
+    memmove(conn->raw, conn->raw + used, conn->raw_len);
+    conn->gate.proxy = false;
+    if (ends.known) {
+        conn->ends = malloc(sizeof(ends));
+        if (!conn->ends) {
+            conn_break(conn, NET_ENOMEM, NULL);
+            return false;
+        }
+        *conn->ends = ends;
+    }
+    conn->gate.proxied(conn->arg);
+    return true;
+}
+
 /* True: something was done, and there may be more to do. */
 static bool conn_pass_gate(struct net_conn *conn) {
     if (conn->raw_len == 0)
         return false;
-    return conn_first_byte(conn);
+    return conn->gate.proxy ? conn_proxy_header(conn) : conn_first_byte(conn);
 }
 
 /* ---- delivery --------------------------------------------------------------
@@ -616,13 +645,15 @@ void net_conn_protocol(const struct net_conn *conn, char *out) {
         tls_protocol(conn->tls, out);
 }
 
-void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port) {
-    net_stream_peer(conn->stream, addr, port);
-}
-
-void net_conn_local(const struct net_conn *conn, char addr[48],
-                    uint16_t *port) {
-    net_stream_local(conn->stream, addr, port);
+void net_conn_ends(const struct net_conn *conn, struct net_ends *ends) {
+    if (conn->ends) {
+        *ends = *conn->ends;
+        return;
+    }
+    memset(ends, 0, sizeof(*ends));
+    net_stream_peer(conn->stream, ends->from, &ends->from_port);
+    net_stream_local(conn->stream, ends->to, &ends->to_port);
+    ends->known = ends->from[0] && ends->to[0];
 }
 
 void net_conn_close_framed(struct net_conn *conn, struct net_framer *framer,

@@ -254,6 +254,17 @@ static bool is_garbage(const uint8_t *p, size_t n) {
     return false;
 }
 
+/* Of a head that is not all there: 0, or what is wrong already. */
+static int early(struct request *r, const uint8_t *p, size_t n) {
+    const uint8_t *end = memmem(p, n, "\r\n", 2);
+
+    if (is_garbage(p, n))
+        return 400;
+    return end ? request_line(r,
+                              (struct text){(const char *)p, (size_t)(end - p)})
+               : 0;
+}
+
 size_t http_upgrade(const uint8_t *p, size_t n,
                     const struct net_ws_rules *rules,
                     struct http_upgrade *out) {
@@ -263,7 +274,9 @@ size_t http_upgrade(const uint8_t *p, size_t n,
 
     memset(out, 0, sizeof(*out));
     if (!end) {
-        out->status = is_garbage(p, most) ? 400 : n >= HTTP_HEAD ? 431 : 0;
+        out->status = early(&r, p, most);
+        if (!out->status && n >= HTTP_HEAD)
+            out->status = 431;
         return out->status ? n : 0;
     }
     most = (size_t)(end - p) + 4;

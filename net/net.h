@@ -97,6 +97,37 @@ void net_timer_stop(struct net_timer *timer);
 /* Takes the timer; NULL is fine. */
 void net_timer_free(struct net_timer *timer);
 
+/* ---- ends of a connection ---------------------------------------------------
+ */
+
+/* Who speaks with whom, as the PROXY protocol of load balancers tells. */
+struct net_ends {
+    bool known; /* if not, nothing was told */
+    char from[48], to[48];
+    uint16_t from_port, to_port;
+};
+
+enum { NET_PROXY_MAX = 108 };
+
+/* Reads a header of version 1 or 2 at the start of n bytes; *used is its
+ * length, 0: there is more to come. NET_EFRAMING: it is none. */
+NET_NODISCARD enum net_err net_proxy_read(const uint8_t *p, size_t n,
+                                          size_t *used, struct net_ends *ends);
+/* Writes one; returns its length. */
+size_t net_proxy_write(uint8_t out[NET_PROXY_MAX], unsigned version,
+                       const struct net_ends *ends);
+
+/* Addresses with the same first bits. */
+struct net_range {
+    uint8_t addr[16]; /* IPv4 as ::ffff:0:0/96 */
+    unsigned bits;
+};
+
+/* "192.0.2.0/24", "2001:db8::/32" or one address. NET_EARG: none of these. */
+NET_NODISCARD enum net_err net_range_parse(const char *text,
+                                           struct net_range *range);
+bool net_range_has(const struct net_range *range, const char *addr);
+
 /* ---- TLS ------------------------------------------------------------------
  */
 
@@ -169,8 +200,7 @@ struct net_gate {
     struct net_tls *tls; /* TLS, told by its first byte; NULL: refused */
     bool clear;          /* anything else; if not, it is refused */
     bool proxy;          /* a PROXY protocol header, before all else */
-    /* The header is read: net_conn_peer says who it is. May close. NULL: no
-     * need to know. */
+    /* The header is read: net_conn_ends says who it is. May close. */
     void (*proxied)(void *arg);
 };
 
@@ -214,10 +244,9 @@ bool net_conn_resumed(const struct net_conn *conn);
 /* The protocol that ALPN chose, or "", into out[32]. */
 void net_conn_protocol(const struct net_conn *conn, char *out);
 
-/* As net_stream_peer; after a PROXY header, what that says. */
-void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port);
-/* The same for the end that the peer has connected to. */
-void net_conn_local(const struct net_conn *conn, char addr[48], uint16_t *port);
+/* The peer and the end that it has connected to; after a PROXY header, what
+ * that says. */
+void net_conn_ends(const struct net_conn *conn, struct net_ends *ends);
 
 enum net_close {
     NET_CLOSE_ABORT,  /* at once; what is queued is lost */

@@ -37,6 +37,7 @@ struct config_row {
 static const char *const starttls_names[] = {"required", "optional", "off",
                                              NULL};
 
+static const char *const proxy_names[] = {"off", "v1", "v2", NULL};
 static const char *const switch_names[] = {"on", "off", NULL};
 static const char *const clear_names[] = {"loopback", "on", "off", NULL};
 
@@ -73,6 +74,11 @@ static const struct config_row config_rows[] = {
      "Web sites whose pages may connect, separated by blanks, such as\n"
      "`https://chat.example.org`; `*`: all. Default: none. Programs that are\n"
      "no browsers send no origin, and may."},
+    {"proxy_protocol_from", ROW_STRING, NULL, true, AT(proxy_protocol_from), 0,
+     0, NULL,
+     "Addresses of load balancers, `192.0.2.4 2001:db8:1::/48`. A connection\n"
+     "from there has to begin with a PROXY protocol header, version 1 or 2,\n"
+     "and whom that names is the client, to limits and in the log."},
     {"handshake_timeout", ROW_DURATION, "10s", true, AT(handshake_timeout), 100,
      HOUR, NULL, "Time for TLS and the first bytes of a binding."},
     {"log_level", ROW_CHOICE, "info", true, AT(log_level), 0, 0,
@@ -136,6 +142,11 @@ static const struct config_row domain_rows[] = {
      "take the offer away. off: plain text, for a server on this machine."},
     {"ca_file", ROW_FILE, NULL, true, DOMAIN_AT(ca_file), 0, 0, NULL,
      "PEM file of the authorities to trust instead of the system's."},
+    {"send_proxy", ROW_CHOICE, "off", true, DOMAIN_AT(send_proxy), 0, 0,
+     proxy_names,
+     "Tells the server the client's address by a PROXY protocol header of\n"
+     "this version (v1, v2): its listener has to expect one, in ejabberd by\n"
+     "use_proxy_protocol: true."},
     {"certificate", ROW_FILE, NULL, true, DOMAIN_AT(certificate), 0, 0, NULL,
      "PEM file of the certificate for clients that name this domain (SNI)."},
     {"key", ROW_FILE, NULL, true, DOMAIN_AT(key), 0, 0, NULL,
@@ -176,6 +187,8 @@ void config_rele(struct config *config) {
     free(config->key);
     free(config->ws_path);
     free(config->ws_origins);
+    free(config->proxy_protocol_from);
+    free(config->balancers);
     free(config->dns_servers);
     free(config);
 }

@@ -15,6 +15,8 @@
 
 enum { CONFIG_LISTENS = 16 };
 
+enum proxy_mode { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+
 enum switch_mode { SWITCH_ON, SWITCH_OFF };
 
 /* Where clients may speak without TLS. */
@@ -28,6 +30,7 @@ struct config_domain {
     char *server;  /* "host:port", or NULL: SRV */
     char *ca_file; /* NULL: the system's authorities */
     uint32_t starttls;
+    uint32_t send_proxy;     /* enum proxy_mode */
     struct net_tls *tls;     /* made from ca_file; NULL if starttls is off */
     char *certificate, *key; /* shown to clients that name it; may be NULL */
 };
@@ -52,6 +55,9 @@ struct config {
     uint32_t native, sp, websocket; /* enum switch_mode: bindings */
     char *ws_path, *ws_origins;     /* origins: NULL: none */
     struct net_ws_rules ws_rules;   /* made from these */
+    char *proxy_protocol_from;
+    struct net_range *balancers; /* made from it */
+    size_t n_balancers;
     struct net_tls *tls; /* of all certificates; NULL: there is none */
 };
 

@@ -93,6 +93,67 @@ static const char *useless_listen(const struct config *config) {
     return NULL;
 }
 
+/* ---- load balancers --------------------------------------------------------
+ */
+
+static bool add_balancer(struct config *config, const char *word) {
+    struct net_range *more =
+        realloc(config->balancers, (config->n_balancers + 1) * sizeof(*more));
+
+    if (!more)
+        return false;
+    config->balancers = more;
+    return net_range_parse(word, &more[config->n_balancers++]) == NET_OK;
+}
+
+static bool load_balancers(struct config *config, char *text) {
+    char *list, *save, *word;
+    bool ok = true;
+
+    if (!config->proxy_protocol_from)
+        return true;
+    list = strdup(config->proxy_protocol_from);
+    for (word = list ? strtok_r(list, " \t,", &save) : NULL; ok && word;
+         word = strtok_r(NULL, " \t,", &save)) {
+        ok = add_balancer(config, word);
+        if (!ok)
+            snprintf(text, 600,
+                     "proxy_protocol_from: neither an address nor a range "
+                     "(%.100s)",
+                     word);
+    }
+    free(list);
+    return ok && list;
+}
+
+bool door_balancer(const struct config *config, const char *peer) {
+    for (size_t i = 0; i < config->n_balancers; i++)
+        if (net_range_has(&config->balancers[i], peer))
+            return true;
+    return false;
+}
+
+enum net_err door_introduce(const struct config_domain *domain,
+                            const struct net_conn *client,
+                            struct net_conn *server) {
+    uint8_t header[NET_PROXY_MAX];
+    struct net_ends ends;
+    enum net_err err;
+
+    if (domain->send_proxy == SEND_PROXY_OFF)
+        return NET_OK;
+    net_conn_ends(client, &ends);
+    err = net_conn_write(
+        server, header,
+        net_proxy_write(header, domain->send_proxy == SEND_PROXY_V1 ? 1 : 2,
+                        &ends));
+    net_conn_flush(server); /* in clear, whatever follows */
+    return err;
+}
+
+/* ---- all of it -------------------------------------------------------------
+ */
+
 bool door_load(struct config *config, char *text) {
     const char *key = lonely_key(config), *listen;
 
@@ -112,7 +173,8 @@ bool door_load(struct config *config, char *text) {
                  key);
         return false;
     }
-    if (!load_certificates(config, text))
+    snprintf(text, 600, "out of memory");
+    if (!load_certificates(config, text) || !load_balancers(config, text))
         return false;
     listen = useless_listen(config);
     if (!listen)
@@ -132,6 +194,7 @@ struct net_gate door_gate(const struct config *config, const char *peer) {
         .tls = config->tls,
         .clear = config->clear == CLEAR_ON ||
                  (config->clear == CLEAR_LOOPBACK && is_loopback(peer)),
+        .proxy = door_balancer(config, peer),
     };
 }
 

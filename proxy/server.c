@@ -7,21 +7,41 @@
 #include <time.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 #include "proxy/session.h"
 
 /* ---- the list
  * ----------------------------------------------------------------- */
 
 /* With server.lock. */
-static bool room(const struct server *server, const char *peer) {
+static bool room_for(const struct server *server, const char *peer) {
     const struct session *s = server->sessions;
     uint32_t same = 0;
 
-    if (server->draining || server->n_listed >= server->config->max_connections)
-        return false;
     for (; s; s = s->next)
         same += strcmp(s->peer, peer) == 0;
     return same < server->config->max_per_address;
+}
+
+/* With server.lock. Behind a load balancer, addresses come later. */
+static bool room(const struct server *server, const char *peer) {
+    if (server->draining || server->n_listed >= server->config->max_connections)
+        return false;
+    return door_balancer(server->config, peer) || room_for(server, peer);
+}
+
+bool server_readdress(struct server *server, struct session *session,
+                      const char *peer, uint16_t port) {
+    bool admitted;
+
+    pthread_mutex_lock(&server->lock);
+    admitted = room_for(server, peer);
+    if (!admitted)
+        atomic_fetch_add(&server->refused, 1);
+    snprintf(session->peer, sizeof(session->peer), "%s", peer);
+    session->port = port;
+    pthread_mutex_unlock(&server->lock);
+    return admitted;
 }
 
 bool server_admit(struct server *server, struct session *session) {

@@ -49,6 +49,10 @@ void server_report(struct server *server);
 /* Puts a new session into the list and gives it id and config; false if there
  * are too many, or none wanted. */
 bool server_admit(struct server *server, struct session *session);
+/* Its address became known, by a PROXY header: false if there are too many from
+ * there. With the session's lock. */
+bool server_readdress(struct server *server, struct session *session,
+                      const char *peer, uint16_t port);
 /* Takes it out of the list, before it is freed; and after it is. */
 void server_unlist(struct server *server, struct session *session);
 void server_forget(struct server *server);

@@ -433,6 +433,22 @@ static void front_secured(void *arg) {
     door_bindings(s->config, protocol, &s->front.framer);
 }
 
+/* A load balancer has said who its client is. */
+static void front_proxied(void *arg) {
+    struct session *s = arg;
+    struct net_ends ends;
+    char port[8];
+
+    net_conn_ends(s->front.conn, &ends);
+    if (strcmp(ends.from, s->peer) == 0)
+        return; /* the balancer itself: a check of its own */
+    snprintf(port, sizeof(port), "%u", ends.from_port);
+    log_event(LOG_INFO, s->id, "proxied", "peer", ends.from, "port", port,
+              NULL);
+    if (!server_readdress(s->server, s, ends.from, ends.from_port))
+        session_lose(s, "too many from this address");
+}
+
 static void front_closed(void *arg, enum net_err why, const char *text) {
     struct session *s = arg;
 
@@ -524,6 +540,7 @@ static void start(struct session *s, struct nng_stream *stream) {
     net_timer_set(s->login, s->config->login_timeout);
     s->handshaking = true;
     net_timer_set(s->step, patience(s));
+    gate.proxied = front_proxied;
     net_conn_gate(s->front.conn, &gate);
     net_conn_resume(s->front.conn);
 }

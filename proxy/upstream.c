@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 #define NS_COMPRESS_FEATURE "http://jabber.org/features/compress"
 #define NS_SASL_CB "urn:xmpp:sasl-cb:0"
@@ -325,6 +326,10 @@ static void dialled(void *arg, enum net_err err, const char *text,
         return;
     }
     log_event(LOG_DEBUG, s->id, "connected", NULL);
+    if (door_introduce(s->domain, s->front.conn, s->back.conn)) {
+        session_fail(s, "resource-constraint", NULL);
+        return;
+    }
     if (!session_move(s, off ? EVENT_CONNECTED_OFF : EVENT_CONNECTED))
         return;
     if (off)

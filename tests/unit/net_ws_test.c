@@ -142,6 +142,7 @@ static void test_http_requests_get_the_status_that_says_why(void **state) {
         {"G", 0},
         /* and never will be */
         {"GARBAGE\x02", 400},
+        {"PROXY TCP4 a b\r\n", 400},
     };
 
     (void)state;
