@@ -118,7 +118,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo vector lock run bench bench-codec lint format \
+.PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
 	sanitize fuzz install dist clean
 
 help: ## this list
@@ -137,6 +137,10 @@ check: ## all tests; T=name: those whose name contains it
 
 check-run: all $(UNITS) $(E2E) $(SECOND)
 	@O='$(O)' CC='$(CC)' T='$(T)' tests/run $(UNITS)
+
+check-browser: ## a page in headless Chromium, which it installs
+	@scripts/deps chromium
+	@$(MAKE) check-e2e T=browser
 
 # One part: check-unit, or check-NAME for tests/check/NN-NAME.
 check-%:

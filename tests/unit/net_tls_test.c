@@ -219,7 +219,7 @@ static void client_fini(struct client *c) {
 }
 
 static void client_echo(struct client *c, size_t n) {
-    char *out = malloc(n), *in = malloc(n);
+    char *out = calloc(1, n), *in = malloc(n);
     size_t got = 0, done;
 
     for (size_t i = 0; i < n; i++)
