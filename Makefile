@@ -35,7 +35,7 @@ DEPS = gcc libc6-dev pkg-config \
 	libprotobuf-dev libprotoc-dev \
 	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
-	libjansson-dev \
+	libjansson-dev libmicrohttpd-dev \
 	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
 DEPS_LINT = git clang clang-format cppcheck shellcheck
 
@@ -60,7 +60,8 @@ LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 LIBS_CODEC = -lxml2 -lz
 LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
 LIBS_CLIENT = -lgsasl -lprotobuf-c
-LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson
+LIBS_PROXY = -lmicrohttpd
+LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson $(LIBS_PROXY)
 
 # ---- sources ---------------------------------------------------------------
 

@@ -184,7 +184,8 @@ static void pull(struct agent_session *s) {
         }
         if (!frame)
             return;
-        back_frame(s, frame, n);
+        if (n > 0)
+            back_frame(s, frame, n);
     }
 }
 
@@ -248,8 +249,7 @@ static enum terse_err front_event(void *arg, enum terse_event event,
 static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
 
-    if (s->state != AGENT_LEAVING &&
-        terse_reader_feed(s->front.reader, (const char *)p, n))
+    if (s->state != AGENT_LEAVING && xml_leg_feed(&s->front, p, n))
         fail_error(s, terse_reader_error(s->front.reader));
     go_on(s);
 }

@@ -154,7 +154,7 @@ static bool take_srv(struct job *job, const struct ares_srv_reply *srv) {
         p->priority = srv->priority;
         p->weight = srv->weight;
     }
-    if (n == 0)
+    if (n == 0 && fallback.port)
         job->places[n++] = fallback;
     job->n_places = n;
     order_places(job);

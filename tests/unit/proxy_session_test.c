@@ -618,7 +618,7 @@ static void test_session_wrong_name_in_certificate_refused(void **state) {
     server_says(w, PROCEED);
     assert_false(server_secures(w, w->other));
     expect_error(w, true, "certificate");
-    assert_int_equal(atomic_load(&w->server->frames_in), 1);
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_FRAMES_IN), 1);
 }
 
 static void test_session_untrusted_certificate_refused(void **state) {
@@ -1073,7 +1073,8 @@ static void test_session_too_many_clients_hung_up_on(void **state) {
     first = w->client;
     dial_client(w);
     expect(w, "(end)");
-    assert_int_equal(atomic_load(&w->server->refused), 1);
+    assert_int_equal(atomic_load(&w->server->metrics.limits[LIMIT_PER_ADDRESS]),
+                     1);
     close(w->client);
     w->client = first;
     server_says(w, ANSWER);
