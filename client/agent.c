@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "bridge/log.h"
+#include "bridge/manual.h"
 
 #ifndef VERSION
 #define VERSION "0"
@@ -41,7 +42,7 @@ static const char usage[] =
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
-    "  --help, --version\n\n"
+    "  --help, --man, --version\n\n"
     "SIGNALS\n"
     "  SIGTERM, SIGINT       <system-shutdown/> to all clients, then exit\n\n"
     "ERRORS THAT CLIENTS SEE\n"
@@ -55,7 +56,7 @@ static const char usage[] =
     "  terse-agent --proxy chat.example.net\n"
     "  mcabber, profanity, slixmpp …: server 127.0.0.1, port 5222, no TLS\n\n"
     "SEE ALSO\n"
-    "  tersed --help, docs/agent.md\n";
+    "  tersed(8), docs/agent.md\n";
 
 static bool is_loopback(const char *address) {
     char host[256];
@@ -162,6 +163,7 @@ int main(int argc, char **argv) {
         {"allow-remote", no_argument, NULL, 'r'},
         {"log-level", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
+        {"man", no_argument, NULL, 'm'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
@@ -186,6 +188,9 @@ int main(int argc, char **argv) {
             break;
         case 'h':
             fputs(usage, stdout);
+            return 0;
+        case 'm':
+            manual_print(stdout, "terse-agent", 1, VERSION, usage);
             return 0;
         case 'v':
             puts("terse-agent " VERSION);

@@ -364,6 +364,17 @@ void server_free(struct server *server) {
     free(server);
 }
 
+bool server_alive(struct server *server) {
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (pthread_mutex_timedlock(&server->lock, &until))
+        return false;
+    pthread_mutex_unlock(&server->lock);
+    return true;
+}
+
 void server_report(struct server *server) {
     static const struct {
         const char *key;

@@ -56,6 +56,8 @@ void server_reconfigure(struct server *server, struct config *config);
 bool server_drain(struct server *server);
 /* After a drain that was complete. */
 void server_free(struct server *server);
+/* Whether it still works: its lock can be had within a second. */
+bool server_alive(struct server *server);
 /* Logs the counters. */
 void server_report(struct server *server);
 
