@@ -17,6 +17,10 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:5222"
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
+/* Of heartbeats, in milliseconds. */
+enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+
+static uint32_t heartbeat = 1680; /* seconds */
 
 static const char usage[] =
     "NAME\n"
@@ -41,6 +45,11 @@ static const char usage[] =
     "                        out; port 0 takes a free one and logs it\n"
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
+    "  --heartbeat SECONDS   longest silence before tersed is asked whether "
+    "it\n"
+    "                        is there; 1680 if left out. It begins with 240 "
+    "and\n"
+    "                        grows as long as that finds no dead connection\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --help, --man, --version\n\n"
     "SIGNALS\n"
@@ -96,11 +105,18 @@ static int prepare(struct agent *agent, const char *address) {
     agent->connect_ms = 15000;
     agent->close_ms = 5000;
     agent->stall_ms = 60000;
+    agent->beat_most = heartbeat * 1000;
+    agent->beat_least =
+        agent->beat_most < BEAT_LEAST ? agent->beat_most : BEAT_LEAST;
+    atomic_init(&agent->beat_ms,
+                agent->beat_most < BEAT_FIRST ? agent->beat_most : BEAT_FIRST);
+    agent->pong_ms = PONG;
     if (!terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
         agent->bridge.state = &terse_state_limits_default;
         agent->bridge.high = WRITE_QUEUE;
+        agent->bridge.heartbeat = heartbeat;
         err = net_resolver_new(&agent->resolver, NULL);
     }
     if (!err)
@@ -161,6 +177,7 @@ int main(int argc, char **argv) {
         {"proxy", required_argument, NULL, 'p'},
         {"listen", required_argument, NULL, 'l'},
         {"allow-remote", no_argument, NULL, 'r'},
+        {"heartbeat", required_argument, NULL, 'b'},
         {"log-level", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {"man", no_argument, NULL, 'm'},
@@ -169,6 +186,7 @@ int main(int argc, char **argv) {
     };
     const char *proxy = NULL, *listen = DEFAULT_LISTEN;
     bool remote = false;
+    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
@@ -181,6 +199,11 @@ int main(int argc, char **argv) {
             break;
         case 'r':
             remote = true;
+            break;
+        case 'b':
+            heartbeat = (uint32_t)strtoul(optarg, &end, 10);
+            if (*end || heartbeat < 1 || heartbeat > 86400)
+                return misuse("--heartbeat: not 1 to 86400 seconds");
             break;
         case 'd':
             if (set_log_level(optarg))

@@ -28,12 +28,14 @@ static uint32_t patience(const struct session *s) {
     }
 }
 
-/* What of the client's silence is too much: what it said, within reason. */
+/* What of the client's silence is too much: what it said, within reason, and a
+ * little more, so that nobody is asked who is about to ask. */
 static uint32_t beat_interval(const struct session *s) {
     uint64_t most = (uint64_t)s->config->heartbeat * 4;
     uint64_t said = (uint64_t)s->front.beat * 1000;
 
-    return (uint32_t)(said < most ? said : most);
+    return (uint32_t)((said < most ? said : most) +
+                      s->config->heartbeat_timeout / 2);
 }
 
 /* The login's timer serves heartbeats from now on, if the client knows them. */
