@@ -201,8 +201,10 @@ static void beat(void *arg) {
 /* Something came from tersed. */
 static void heard(struct agent_session *s) {
     s->heard = now_ms();
-    if (s->back.asked)
-        learn(s, true);
+    if (!s->back.asked)
+        return;
+    learn(s, true);
+    net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
 }
 
 /* ---- flow

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include "bridge/log.h"
@@ -173,6 +174,10 @@ static void raise_descriptors(void) {
     }
 }
 
+/* What is large goes back to the kernel when it is freed; by default glibc
+ * comes to keep it, once it has seen a few large blocks. */
+static void tame_malloc(void) { (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024); }
+
 static int run(const char *path) {
     struct config *config;
     struct server *server;
@@ -188,6 +193,7 @@ static int run(const char *path) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
+    tame_malloc();
     config = config_load(path, stderr);
     if (!config)
         return 1;

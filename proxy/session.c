@@ -141,6 +141,10 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
     s->step = NULL;
     net_timer_free(s->pace);
     s->pace = NULL;
+    /* What is half read is of no more use, and may be large. */
+    net_framer_fini(&s->front.framer);
+    terse_buf_fini(&s->open);
+    terse_buf_fini(&s->held);
     count(s);
     charge(s, true);
     snprintf(in, sizeof(in), "%" PRIu64, s->frames_in);
@@ -224,7 +228,8 @@ void session_lose(struct session *s, const char *why) {
         return;
     log_event(LOG_INFO, s->id, "lost", "why", why, "state",
               state_names[s->state], NULL);
-    metrics_add(&s->server->metrics, METRIC_LOST, 1);
+    if (s->state != STATE_GREETING) /* it has said something */
+        metrics_add(&s->server->metrics, METRIC_LOST, 1);
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
 }
 
@@ -245,6 +250,9 @@ void session_shed(struct session *s) {
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
     else
         session_fail(s, "resource-constraint", text);
+    /* Nobody is reading: this is no callback of the reader. */
+    terse_reader_free(s->back.reader);
+    s->back.reader = NULL;
 }
 
 /* ---- flow
