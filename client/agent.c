@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "bridge/log.h"
+#include "bridge/manual.h"
 
 #ifndef VERSION
 #define VERSION "0"
@@ -16,6 +17,10 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:5222"
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
+/* Of heartbeats, in milliseconds. */
+enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+
+static uint32_t heartbeat = 1680; /* seconds */
 
 static const char usage[] =
     "NAME\n"
@@ -52,8 +57,13 @@ static const char usage[] =
     "                        weak mechanisms too, can be read on the way\n"
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
+    "  --heartbeat SECONDS   longest silence before tersed is asked whether "
+    "it\n"
+    "                        is there; 1680 if left out. It begins with 240 "
+    "and\n"
+    "                        grows as long as that finds no dead connection\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
-    "  --help, --version\n\n"
+    "  --help, --man, --version\n\n"
     "SIGNALS\n"
     "  SIGTERM, SIGINT       <system-shutdown/> to all clients, then exit\n\n"
     "ERRORS THAT CLIENTS SEE\n"
@@ -69,7 +79,7 @@ static const char usage[] =
     "  terse-agent --proxy chat.example.net\n"
     "  mcabber, profanity, slixmpp …: server 127.0.0.1, port 5222, no TLS\n\n"
     "SEE ALSO\n"
-    "  tersed --help, docs/agent.md\n";
+    "  tersed(8), docs/agent.md\n";
 
 static bool is_loopback(const char *address) {
     char host[256];
@@ -109,11 +119,18 @@ static int prepare(struct agent *agent, const char *address) {
     agent->connect_ms = 15000;
     agent->close_ms = 5000;
     agent->stall_ms = 60000;
+    agent->beat_most = heartbeat * 1000;
+    agent->beat_least =
+        agent->beat_most < BEAT_LEAST ? agent->beat_most : BEAT_LEAST;
+    atomic_init(&agent->beat_ms,
+                agent->beat_most < BEAT_FIRST ? agent->beat_most : BEAT_FIRST);
+    agent->pong_ms = PONG;
     if (!terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
         agent->bridge.state = &terse_state_limits_default;
         agent->bridge.high = WRITE_QUEUE;
+        agent->bridge.heartbeat = heartbeat;
         err = net_resolver_new(&agent->resolver, NULL);
     }
     if (!err)
@@ -209,12 +226,15 @@ int main(int argc, char **argv) {
         {"tls-name", required_argument, NULL, 'n'},
         {"clear", no_argument, NULL, 'c'},
         {"allow-remote", no_argument, NULL, 'r'},
+        {"heartbeat", required_argument, NULL, 'b'},
         {"log-level", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
+        {"man", no_argument, NULL, 'm'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     struct options o = {.listen = DEFAULT_LISTEN};
+    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
@@ -237,12 +257,20 @@ int main(int argc, char **argv) {
         case 'c':
             o.clear = true;
             break;
+        case 'b':
+            heartbeat = (uint32_t)strtoul(optarg, &end, 10);
+            if (*end || heartbeat < 1 || heartbeat > 86400)
+                return misuse("--heartbeat: not 1 to 86400 seconds");
+            break;
         case 'd':
             if (set_log_level(optarg))
                 return 64;
             break;
         case 'h':
             fputs(usage, stdout);
+            return 0;
+        case 'm':
+            manual_print(stdout, "terse-agent", 1, VERSION, usage);
             return 0;
         case 'v':
             puts("terse-agent " VERSION);

@@ -31,6 +31,9 @@ struct agent {
     const char *tls_name; /* what its certificate is for; NULL: the domain in
                              the client's header */
     uint32_t connect_ms, close_ms, stall_ms;
+    /* Silence before a ping, as learnt, and its bounds; time for the answer. */
+    atomic_uint beat_ms;
+    uint32_t beat_least, beat_most, pong_ms;
 };
 
 /* Called by the listener: begins a session. Takes the stream. */

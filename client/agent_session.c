@@ -22,6 +22,9 @@ struct agent_session {
     struct frame_leg back;
     struct net_dial *dial;
     struct net_timer *timer; /* of TLS, of a full queue, or of leaving */
+    struct net_timer *beat;  /* of silence towards and from tersed */
+    uint64_t heard;          /* ms; from tersed */
+    uint32_t silence;        /* ms that were waited for before the ping */
     bool watching;
     size_t watch_front, watch_back;
     char asked[256];   /* the domain in the client's header */
@@ -74,6 +77,8 @@ static void end(struct agent_session *s, enum net_close front,
     s->back.conn = NULL;
     net_timer_free(s->timer);
     s->timer = NULL;
+    net_timer_free(s->beat);
+    s->beat = NULL;
     log_event(LOG_INFO, s->id, "closed", NULL);
 }
 
@@ -140,6 +145,67 @@ static void lose(struct agent_session *s, const char *why) {
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
 }
 
+/* ---- heartbeats
+ * ------------------------------------------------------------------- */
+
+static bool back_wanted(const struct agent_session *s);
+
+static uint64_t now_ms(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Nobody says how long a NAT on the way keeps a silent connection. So the
+ * silence before a ping grows while pings are answered, and shrinks when a
+ * connection turns out to be dead after one; for all sessions of this agent,
+ * since they go the same way. */
+static void learn(struct agent_session *s, bool alive) {
+    struct agent *agent = s->agent;
+    uint32_t ms = alive ? s->silence + s->silence / 4 : s->silence / 2;
+
+    if (ms > agent->beat_most)
+        ms = agent->beat_most;
+    if (ms < agent->beat_least)
+        ms = agent->beat_least;
+    atomic_store(&agent->beat_ms, ms);
+}
+
+static void beat(void *arg) {
+    struct agent_session *s = arg;
+    uint64_t silent = now_ms() - s->heard;
+    uint32_t wait = atomic_load(&s->agent->beat_ms);
+
+    if (!s->back.conn || !s->back.beat)
+        return;
+    if (s->back.asked) {
+        log_event(LOG_WARN, s->id, "no-pong", NULL);
+        learn(s, false);
+        fail(s, "remote-connection-failed", "The proxy does not answer.");
+        return;
+    }
+    if (!back_wanted(s))
+        silent = 0; /* it is not read: it may well have spoken */
+    if (silent < wait) {
+        net_timer_set(s->beat, (uint32_t)(wait - silent));
+        return;
+    }
+    s->silence = wait;
+    if (!frame_leg_ping(&s->back))
+        net_conn_flush(s->back.conn);
+    net_timer_set(s->beat, s->agent->pong_ms);
+}
+
+/* Something came from tersed. */
+static void heard(struct agent_session *s) {
+    s->heard = now_ms();
+    if (!s->back.asked)
+        return;
+    learn(s, true);
+    net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
+}
+
 /* ---- flow
  * ------------------------------------------------------------------------- */
 
@@ -183,7 +249,8 @@ static void pull(struct agent_session *s) {
         }
         if (!frame)
             return;
-        back_frame(s, frame, n);
+        if (n > 0)
+            back_frame(s, frame, n);
     }
 }
 
@@ -250,8 +317,7 @@ static enum terse_err front_event(void *arg, enum terse_event event,
 static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
 
-    if (s->state != AGENT_LEAVING &&
-        terse_reader_feed(s->front.reader, (const char *)p, n))
+    if (s->state != AGENT_LEAVING && xml_leg_feed(&s->front, p, n))
         fail_error(s, terse_reader_error(s->front.reader));
     go_on(s);
 }
@@ -317,9 +383,14 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
     enum net_err err = net_framer_feed(&s->back.framer, p, n);
 
+    heard(s);
     if (err)
         fail(s, bridge_net_condition(err), net_strerror(err));
     go_on(s);
+    /* With its first header tersed has said that it knows heartbeats. */
+    if (s->back.beat && !s->beat && s->state == AGENT_PASSING &&
+        !net_timer_new(&s->beat, &s->owner, beat, s))
+        net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
 }
 
 /* Why tersed cannot be used. */

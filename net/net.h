@@ -297,7 +297,8 @@ void net_resolver_free(struct net_resolver *resolver);
 
 struct net_target {
     const char *host;    /* name or address; with a service: the domain */
-    uint16_t port;       /* with a service: where to go if there is no SRV */
+    uint16_t port;       /* with a service: where to go if there is no SRV; 0:
+                            nowhere */
     const char *service; /* "_xmpp-client._tcp": look SRV up; NULL: do not */
 };
 

@@ -16,6 +16,7 @@ enum row_type {
     ROW_STRING,   /* char * */
     ROW_FILE,     /* char *: a path */
     ROW_ADDRESS,  /* char *: host[:port] */
+    ROW_ADMIN,    /* char *: 127.x.x.x:port or [::1]:port */
     ROW_LISTEN,   /* into config.listen: one address per line */
     ROW_CHOICE,   /* uint32_t: index into choices */
     ROW_NUMBER,   /* uint32_t */
@@ -34,6 +35,7 @@ struct config_row {
     const char *help;
 };
 
+static const char *const tls_names[] = {"starttls", "direct", "any", NULL};
 static const char *const starttls_names[] = {"required", "optional", "off",
                                              NULL};
 
@@ -89,11 +91,37 @@ static const struct config_row config_rows[] = {
     {"max_connections", ROW_NUMBER, "10000", true, AT(max_connections), 1,
      10000000, NULL, "Clients at a time; more are hung up on."},
     {"max_per_address", ROW_NUMBER, "1000", true, AT(max_per_address), 1,
-     10000000, NULL, "Clients at a time from one address."},
+     10000000, NULL,
+     "Clients at a time from one address; of IPv6, from one /64."},
+    {"connect_rate", ROW_NUMBER, "100", true, AT(connect_rate), 1, 1000000,
+     NULL,
+     "New clients per second from one address; ten times as many at\n"
+     "once. What is over it is hung up on."},
+    {"memory", ROW_BYTES, "1024M", true, AT(memory), 1048576, UINT32_MAX, NULL,
+     "Bytes that all queues and half-read stanzas may take together. Over\n"
+     "it, who holds most is sent away, and new clients are hung up on."},
     {"login_bytes", ROW_BYTES, "64k", true, AT(login_bytes), 1024, 16777216,
      NULL, "Bytes that a client may send before it is logged in."},
     {"login_timeout", ROW_DURATION, "60s", true, AT(login_timeout), 100, HOUR,
      NULL, "Time from connecting to being logged in."},
+    {"stanza_rate", ROW_NUMBER, "1000", true, AT(stanza_rate), 1, 1000000, NULL,
+     "Stanzas per second from one client. Over it, the client is read more\n"
+     "slowly; nothing is lost."},
+    {"stanza_burst", ROW_NUMBER, "5000", true, AT(stanza_burst), 1, 10000000,
+     NULL, "Stanzas at once, after a while of silence."},
+    {"byte_rate", ROW_BYTES, "4M", true, AT(byte_rate), 256, 1073741824, NULL,
+     "The same for bytes per second, of frames as they are when unpacked."},
+    {"byte_burst", ROW_BYTES, "16M", true, AT(byte_burst), 1024, 1073741824,
+     NULL, "Bytes at once, after a while of silence."},
+    {"flood_timeout", ROW_DURATION, "5m", true, AT(flood_timeout), 100, HOUR,
+     NULL,
+     "Time that a client may be slowed down without ever being quiet\n"
+     "for as long as its burst takes; then it is refused."},
+    {"heartbeat", ROW_DURATION, "5m", true, AT(heartbeat), 100, 24 * HOUR, NULL,
+     "Silence after which a client that can answer is asked whether it is\n"
+     "still there. A client may ask for less, or for up to four times this."},
+    {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
+     HOUR, NULL, "Time for its answer; then it counts as lost."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,
@@ -120,6 +148,9 @@ static const struct config_row config_rows[] = {
      NULL, "Bytes of one attribute value or run of text."},
     {"name_bytes", ROW_BYTES, "1024", true, AT(limits.name_bytes), 64, 65536,
      NULL, "Bytes of one name or namespace name."},
+    {"admin", ROW_ADMIN, NULL, false, AT(admin), 0, 0, NULL,
+     "Loopback address and port for /metrics, /healthz, /readyz, /sessions\n"
+     "over HTTP, `127.0.0.1:9333`. Default: none."},
     {"state_slots", ROW_NUMBER, "128", true, AT(state.slots), 0, 192, NULL,
      "Strings that a connection remembers each way, so that frames need not\n"
      "repeat them; 0: none."},
@@ -133,8 +164,13 @@ static const struct config_row config_rows[] = {
 
 static const struct config_row domain_rows[] = {
     {"server", ROW_ADDRESS, NULL, true, DOMAIN_AT(server), 0, 0, NULL,
-     "Address of its XMPP server, `host:port` (port 5222 if left out).\n"
-     "Default: what DNS says, SRV _xmpp-client._tcp, then the domain itself."},
+     "Address of its XMPP server, `host:port` (port 5222 if left out, 5223\n"
+     "with tls = direct). Default: what DNS says, SRV _xmpp-client._tcp or\n"
+     "_xmpps-client._tcp, then the domain itself."},
+    {"tls", ROW_CHOICE, "starttls", true, DOMAIN_AT(tls_how), 0, 0, tls_names,
+     "starttls: the stream begins in clear. direct: TLS from the first byte\n"
+     "(XEP-0368). any: direct where SRV _xmpps-client._tcp says where and it\n"
+     "answers there, else starttls; without `server =` only."},
     {"starttls", ROW_CHOICE, "required", true, DOMAIN_AT(starttls), 0, 0,
      starttls_names,
      "required: TLS, with a certificate for this domain, or nothing.\n"
@@ -193,9 +229,9 @@ void config_rele(struct config *config) {
     free(config);
 }
 
-const struct config_domain *config_find(const struct config *config,
-                                        const char *name) {
-    const struct config_domain *d = config->domains;
+struct config_domain *config_find(const struct config *config,
+                                  const char *name) {
+    struct config_domain *d = config->domains;
 
     while (d && strcasecmp(d->name, name) != 0)
         d = d->next;
@@ -314,6 +350,11 @@ static const char *set_row(const struct config_row *row, void *base,
     case ROW_BYTES:
     case ROW_DURATION:
         return parse_number(row, value, at);
+    case ROW_ADMIN:
+        if (net_parse_address(value, host, &port, 0) ||
+            (strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0))
+            return "not a loopback address with a port";
+        return set_string(at, value);
     case ROW_ADDRESS:
         if (net_parse_address(value, host, &port, 5222) || port == 0)
             return "not an address";
@@ -445,7 +486,10 @@ static void finish(struct parser *p) {
     if (!door_load(config, wrong))
         complain(p, wrong, NULL);
     for (struct config_domain *d = config->domains; d; d = d->next) {
-        if (d->starttls == STARTTLS_OFF)
+        if (d->tls_how == TLS_ANY && d->server)
+            complain(p, "tls = any with `server =`: say direct or starttls",
+                     d->name);
+        if (d->tls_how == TLS_STARTTLS && d->starttls == STARTTLS_OFF)
             continue;
         if (net_tls_client(&d->tls, d->ca_file, text)) {
             char what[300];

@@ -42,7 +42,7 @@ def free_block():
         lock = socket.socket()
         try:
             lock.bind(('127.0.0.1', base + BLOCK - 1))
-            for port in (1, 22, 25, 26, 80):
+            for port in (1, 22, 25, 26, 27, 80):
                 with socket.socket() as s:
                     s.bind(('127.0.0.1', base + port))
         except OSError:
@@ -73,6 +73,7 @@ class Ejabberd:
         self.dir = tempfile.mkdtemp(prefix='terse-e2e-ejabberd-')
         self.plain, self.starttls = self.base + 26, self.base + 22
         self.proxied = self.base + 25
+        self.deployed = self.base + 27  # deploy/ejabberd.yml, with its shaper
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
         try:
             subprocess.run([self.script('up'), self.dir, str(self.base)],

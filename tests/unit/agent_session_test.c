@@ -76,8 +76,10 @@ static int set_up(void **state) {
                      TERSE_OK);
     /* The scripted proxy remembers nothing, so neither does the agent. */
     static const struct terse_state_limits no_state;
-    w->agent.bridge = (struct bridge){w->agent.schema, &terse_limits_default,
-                                      &no_state, 64 * 1024};
+    w->agent.bridge = (struct bridge){.schema = w->agent.schema,
+                                      .limits = &terse_limits_default,
+                                      .state = &no_state,
+                                      .high = 64 * 1024};
     assert_int_equal(net_resolver_new(&w->agent.resolver, NULL), NET_OK);
     assert_int_equal(net_listener_new(&w->agent.listener, "127.0.0.1:0",
                                       agent_accept, &w->agent),
