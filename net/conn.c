@@ -23,7 +23,6 @@
 enum {
     CONN_SMALL = 1024,   /* bytes of one read, of a connection that is quiet */
     CONN_LARGE = 16384,  /* and while there is more than that */
-    CONN_TOP_MS = 1,     /* for the rest of what filled the small buffer */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
@@ -485,7 +484,8 @@ static void conn_pump(struct net_conn *conn) {
 
 /* What is read together is passed on together, so that it leaves together: if
  * the small buffer was filled, the rest is read before anything is delivered.
- * True: a read for it is posted. */
+ * nng reads what is there as it is asked to, so what is aborted is the waiting
+ * for more. True: a read is posted. */
 static bool conn_top_up(struct net_conn *conn) {
     nng_iov iov;
 
@@ -501,11 +501,11 @@ static bool conn_top_up(struct net_conn *conn) {
     iov.iov_len = CONN_LARGE - conn->raw_len;
     if (nng_aio_set_iov(conn->recv, 1, &iov))
         return false;
-    nng_aio_set_timeout(conn->recv, CONN_TOP_MS);
     conn->topping = true;
     conn->receiving = true;
     conn->posted++;
     nng_stream_recv(conn->stream, conn->recv);
+    nng_aio_abort(conn->recv, NNG_ECANCELED);
     return true;
 }
 
@@ -523,7 +523,6 @@ static bool conn_took(struct net_conn *conn) {
     if (conn->topping) {
         /* If it failed, the next read will say so. */
         conn->topping = false;
-        nng_aio_set_timeout(conn->recv, NNG_DURATION_INFINITE);
         conn_add_raw(conn, n);
         return true;
     }

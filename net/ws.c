@@ -38,6 +38,7 @@ struct ws {
 
     /* the frame that is being read */
     bool in_frame;
+    bool refused;  /* it broke a rule: its bytes are only counted */
     uint64_t left; /* bytes of it still to come */
     /* the message that is being read: its fragments, put together */
     bool in_message;
@@ -203,7 +204,6 @@ static enum net_err read_request(struct ws *ws) {
 
 static enum net_err begin_control(struct ws *ws,
                                   const struct wslay_frame_iocb *f) {
-    ws->n_control = 0;
     if (f->opcode > WSLAY_PONG || !f->fin || f->payload_length > WS_CONTROL)
         return fail(ws, 1002, NET_EFRAMING);
     return NET_OK;
@@ -234,7 +234,9 @@ static enum net_err begin_data(struct ws *ws,
 static enum net_err begin_frame(struct ws *ws,
                                 const struct wslay_frame_iocb *f) {
     ws->in_frame = true;
+    ws->refused = false;
     ws->left = f->payload_length;
+    ws->n_control = 0;
     if (f->rsv || !f->mask)
         return fail(ws, 1002, NET_EFRAMING);
     return wslay_is_ctrl_frame(f->opcode) ? begin_control(ws, f)
@@ -334,24 +336,27 @@ static enum net_err end_control(struct ws *ws, uint8_t opcode) {
 static enum net_err on_part(struct ws *ws, const struct wslay_frame_iocb *f,
                             bool *whole) {
     bool control = wslay_is_ctrl_frame(f->opcode);
-    enum net_err err = ws->in_frame ? NET_OK : begin_frame(ws, f);
+    enum net_err err = NET_OK;
 
-    if (!err && control && f->data_length) {
+    if (!ws->in_frame) {
+        err = begin_frame(ws, f);
+        ws->refused = err != NET_OK;
+    }
+    if (!ws->refused && control && f->data_length) {
         memcpy(ws->control + ws->n_control, f->data, f->data_length);
         ws->n_control += f->data_length;
-    } else if (!err && !control) {
+    } else if (!ws->refused && !control) {
         err = keep(ws, f->data, f->data_length);
     }
     ws->left -= f->data_length;
     ws->in_frame = ws->left > 0;
-    if (err || ws->in_frame)
+    if (!ws->in_frame && !control && f->fin)
+        ws->in_message = false;
+    if (err || ws->in_frame || ws->refused)
         return err;
     if (control)
         return end_control(ws, f->opcode);
-    if (f->fin) {
-        ws->in_message = false;
-        *whole = !ws->discard;
-    }
+    *whole = f->fin && !ws->discard;
     return NET_OK;
 }
 

@@ -541,6 +541,24 @@ static void test_ws_our_close_waits_for_theirs(void **state) {
     peer_free(p);
 }
 
+/* Found by fuzzing: a control frame that was refused went on to be collected,
+ * behind the one before it. */
+static void test_ws_refused_control_frame_is_not_collected(void **state) {
+    uint8_t payload[125] = {0}, frame[256];
+    struct peer *p = opened();
+    size_t n = put(frame, 0x88, "\x03\xe8", 2);
+
+    (void)state;
+    assert_int_equal(send_frame(p, 0x89, payload, 125), NET_OK);
+    assert_int_equal(put(frame + n, 0xc9, payload, 125), 131);
+    assert_int_equal(send_bytes(p, frame + n, 20), NET_EFRAMING);
+    expect_close(p, 1002);
+    assert_true(framer_ends(&p->framer));
+    assert_false(framer_ended(&p->framer, frame + n + 20, 131 - 20));
+    assert_true(framer_ended(&p->framer, frame, n));
+    peer_free(p);
+}
+
 static void test_ws_refused_handshake_says_status(void **state) {
     static const struct {
         const char *in;
@@ -633,6 +651,7 @@ int main(void) {
         cmocka_unit_test(test_ws_fragments_are_bounded),
         cmocka_unit_test(test_ws_memory_comes_with_the_bytes),
         cmocka_unit_test(test_ws_our_close_waits_for_theirs),
+        cmocka_unit_test(test_ws_refused_control_frame_is_not_collected),
         cmocka_unit_test(test_ws_refused_handshake_says_status),
         cmocka_unit_test(test_framer_takes_only_what_is_allowed),
         cmocka_unit_test(test_ws_header_of_what_we_send),
