@@ -17,6 +17,9 @@
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
     switch (s->state) {
+    case STATE_DIALLING: /* the dial itself knows more, but a name server that
+                            is silent holds it up for longer */
+        return s->config->connect_timeout + 500;
     case STATE_PROBING:
     case STATE_ASKING:
     case STATE_SECURING:
