@@ -1,6 +1,7 @@
 /* tls.c: see tls.h. A server side would be a second tls_new and a net_tls made
  * with a certificate; everything else serves both. */
 #include "net/tls.h"
+#include "net/tls_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,6 +97,7 @@ static bool set_name(SSL *ssl, const char *name) {
     if (inet_pton(AF_INET, name, addr) == 1 ||
         inet_pton(AF_INET6, name, addr) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, tls_names_verify);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name) == 1 &&
            SSL_set_tlsext_host_name(ssl, name) == 1;
