@@ -1,5 +1,6 @@
 /* tls.c: see tls.h. */
 #include "net/tls.h"
+#include "net/tls_names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static bool set_name(SSL *ssl, const char *name) {
     if (inet_pton(AF_INET, name, addr) == 1 ||
         inet_pton(AF_INET6, name, addr) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, tls_names_verify);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name) == 1 &&
            SSL_set_tlsext_host_name(ssl, name) == 1;

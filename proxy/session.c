@@ -20,6 +20,9 @@ static uint32_t patience(const struct session *s) {
     switch (s->state) {
     case STATE_GREETING:
         return s->handshaking ? s->config->handshake_timeout : 0;
+    case STATE_DIALLING: /* the dial itself knows more, but a name server that
+                            is silent holds it up for longer */
+        return s->config->connect_timeout + 500;
     case STATE_PROBING:
     case STATE_ASKING:
     case STATE_SECURING:

@@ -110,6 +110,7 @@ static int listen_somewhere(uint16_t *port) {
     return fd;
 }
 
+/* name: of DNS, or of another kind with that in front. */
 static X509 *make_cert(EVP_PKEY *key, const char *name) {
     X509 *cert = X509_new();
     X509_NAME *subject = X509_get_subject_name(cert);
@@ -120,10 +121,11 @@ static X509 *make_cert(EVP_PKEY *key, const char *name) {
     X509_set_version(cert, X509_VERSION_3);
     X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                               (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(
+        subject, "CN", MBSTRING_ASC,
+        (const unsigned char *)(strchr(name, ':') ? "x" : name), -1, -1, 0);
     X509_set_issuer_name(cert, subject);
-    snprintf(text, sizeof(text), "DNS:%s", name);
+    snprintf(text, sizeof(text), "%s%s", strchr(name, ':') ? "" : "DNS:", name);
     san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);
     X509_add_ext(cert, san, -1);
     X509_EXTENSION_free(san);
@@ -650,6 +652,40 @@ static void test_session_wrong_name_in_certificate_refused(void **state) {
     assert_false(server_secures(w, w->other));
     expect_error(w, true, "certificate");
     assert_int_equal(metrics_get(&w->server->metrics, METRIC_FRAMES_IN), 1);
+}
+
+/* RFC 6120 section 13.7.1.2: names of the service, not of a host. */
+static void service_name(struct world *w, const char *name, bool good) {
+    X509_free(w->cert);
+    w->cert = make_cert(w->key, name);
+    unlink(w->pem);
+    write_file(w->pem, "", w->cert, NULL);
+    open_to_starttls(w);
+    server_says(w, PROCEED);
+    assert_int_equal(server_secures(w, w->cert), good);
+    if (good)
+        server_hears(w, "<stream:stream");
+    else
+        expect_error(w, true, "certificate");
+}
+
+#define SRV_ID "otherName:1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-client."
+#define XMPP_ADDR "otherName:1.3.6.1.5.5.7.8.5;UTF8:"
+
+static void test_session_srv_id_in_certificate_passes(void **state) {
+    service_name(*state, SRV_ID "IM.example.net", true);
+}
+
+static void test_session_srv_id_of_other_domain_refused(void **state) {
+    service_name(*state, SRV_ID "other.example", false);
+}
+
+static void test_session_xmpp_addr_in_certificate_passes(void **state) {
+    service_name(*state, XMPP_ADDR DOMAIN, true);
+}
+
+static void test_session_xmpp_addr_longer_refused(void **state) {
+    service_name(*state, XMPP_ADDR DOMAIN ".evil.example", false);
 }
 
 static void test_session_untrusted_certificate_refused(void **state) {
@@ -1467,6 +1503,10 @@ int main(void) {
         t(test_session_no_login_in_time_refused),
         t(test_session_starttls_shows_client_one_header),
         t(test_session_wrong_name_in_certificate_refused),
+        t(test_session_srv_id_in_certificate_passes),
+        t(test_session_srv_id_of_other_domain_refused),
+        t(test_session_xmpp_addr_in_certificate_passes),
+        t(test_session_xmpp_addr_longer_refused),
         t(test_session_untrusted_certificate_refused),
         t(test_session_no_offer_of_tls_refused_if_required),
         t(test_session_no_offer_of_tls_passes_if_optional),
