@@ -620,10 +620,13 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
 }
 
 void net_conn_gate(struct net_conn *conn, const struct net_gate *gate) {
-    conn->gate = *gate;
-    conn->gated = true;
+    struct net_tls *old = conn->gate.tls;
+
     if (gate->tls)
         net_tls_hold(gate->tls);
+    conn->gate = *gate;
+    conn->gated = true;
+    net_tls_rele(old);
 }
 
 bool net_conn_is_secure(const struct net_conn *conn) { return conn->secured; }

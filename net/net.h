@@ -200,7 +200,8 @@ struct net_gate {
     struct net_tls *tls; /* TLS, told by its first byte; NULL: refused */
     bool clear;          /* anything else; if not, it is refused */
     bool proxy;          /* a PROXY protocol header, before all else */
-    /* The header is read: net_conn_ends says who it is. May close. */
+    /* The header is read: net_conn_ends says who it is. May close, and may
+     * set another gate, without `proxy`. */
     void (*proxied)(void *arg);
 };
 

@@ -62,8 +62,8 @@ static const struct config_row config_rows[] = {
      "PEM file of its private key; default: in the file of the certificate."},
     {"clear", ROW_CHOICE, "loopback", true, AT(clear), 0, 0, clear_names,
      "Which clients may do without TLS: those that connect from this\n"
-     "machine (loopback), all (on: passwords and texts can be read on the\n"
-     "way), or none (off)."},
+     "machine (loopback; behind a load balancer, whoever its header says),\n"
+     "all (on: passwords and texts can be read on the way), or none (off)."},
     {"native", ROW_CHOICE, "on", true, AT(native), 0, 0, switch_names,
      "Native framing, of libterse-client and terse-agent: on or off."},
     {"sp", ROW_CHOICE, "on", true, AT(sp), 0, 0, switch_names,

@@ -581,6 +581,7 @@ static void front_secured(void *arg) {
 /* A load balancer has said who its client is. */
 static void front_proxied(void *arg) {
     struct session *s = arg;
+    struct net_gate gate;
     struct net_ends ends;
     enum limit hit;
     char port[8];
@@ -591,8 +592,13 @@ static void front_proxied(void *arg) {
     snprintf(port, sizeof(port), "%u", ends.from_port);
     log_event(LOG_INFO, s->id, "proxied", "peer", ends.from, "port", port,
               NULL);
-    if (!server_readdress(s->server, s, ends.from, ends.from_port, &hit))
+    if (!server_readdress(s->server, s, ends.from, ends.from_port, &hit)) {
         session_lose(s, "too many from this address");
+        return;
+    }
+    gate = door_gate(s->config, ends.from);
+    gate.proxy = false;
+    net_conn_gate(s->front.conn, &gate);
 }
 
 static void front_closed(void *arg, enum net_err why, const char *text) {

@@ -117,14 +117,16 @@ async def test_haproxy_sends_clients_to_who_is_ready(world, tmp_path):
     """deploy/haproxy.cfg with ports of ours and two tersed: one that drains or
     has no server gets no more clients, one that is back gets some."""
     fakes = [await world.fake(), await world.fake()]
-    proxies = [watched(world, fake.port, drain_timeout='10s')
+    proxies = [watched(world, fake.port, drain_timeout='10s',
+                       proxy_protocol_from='127.0.0.1')
                for fake in fakes]
     with open(os.path.join(servers.ROOT, 'deploy', 'haproxy.cfg')) as f:
         text = f.read()
     entry, line = servers.free_port(), re.compile(r'^    server one .*$', re.M)
     assert line.search(text)
+    assert 'send-proxy-v2 check' in text
     text = line.sub('\n'.join(
-        f'    server s{i} 127.0.0.1:{p.port} check addr 127.0.0.1 '
+        f'    server s{i} 127.0.0.1:{p.port} send-proxy-v2 check addr 127.0.0.1 '
         f'port {p.admin} inter 100ms fall 1 rise 1'
         for i, p in enumerate(proxies)), text)
     text = text.replace('bind :5334', f'bind 127.0.0.1:{entry}')
@@ -150,6 +152,9 @@ async def test_haproxy_sends_clients_to_who_is_ready(world, tmp_path):
         await asyncio.sleep(0.5)
         for _ in range(3):
             assert await where() == 1
+        # While they still can: a pair0 socket without a peer waits for one.
+        for client in world.clients:
+            await client.close()
     finally:
         haproxy.terminate()
         haproxy.wait(10)
