@@ -33,10 +33,11 @@ SANITIZE ?=
 DEPS = gcc libc6-dev pkg-config \
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler \
 	libprotobuf-dev libprotoc-dev \
-	libxml2-dev libnng-dev libssl-dev libgsasl-dev libinih-dev libc-ares-dev \
+	libxml2-dev libnng-dev libssl-dev libwslay-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
-	libjansson-dev \
-	python3 python3-pytest python3-protobuf python3-slixmpp ejabberd openssl curl
+	libjansson-dev libmicrohttpd-dev \
+	python3 python3-pytest python3-protobuf python3-slixmpp \
+	python3-websockets ejabberd haproxy openssl curl
 DEPS_LINT = git clang clang-format cppcheck shellcheck
 
 MAKEFLAGS += --no-print-directory
@@ -58,9 +59,10 @@ ALL_CFLAGS = -std=c11 $(CPPFLAGS) $(CFLAGS) $(SAN) $(EXTRA_CFLAGS) -MD -MP
 LINK = $(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed
 
 LIBS_CODEC = -lxml2 -lz
-LIBS_NET = -lnng -lssl -lcrypto -lcares -lpthread
+LIBS_NET = -lnng -lssl -lcrypto -lwslay -lcares -lpthread
 LIBS_CLIENT = -lgsasl -lprotobuf-c
-LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson
+LIBS_PROXY = -lmicrohttpd
+LIBS = $(LIBS_CLIENT) $(LIBS_NET) $(LIBS_CODEC) -linih -lz -llzma -ljansson $(LIBS_PROXY)
 
 # ---- sources ---------------------------------------------------------------
 
@@ -107,7 +109,7 @@ PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
 	$(if $(call main_of,$(CLI_C)),$(O)/bin/terse) \
 	$(if $(call main_of,$(AGENT_C)),$(O)/bin/terse-agent)
-MAN = $(if $(call main_of,$(CLI_C)),$(O)/man/terse.1)
+MAN = $(O)/man/terse.1 $(O)/man/terse-agent.1 $(O)/man/tersed.8
 SECOND = $(patsubst tests/second/%.c,$(O)/bin/%,$(wildcard tests/second/*.c))
 UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
@@ -118,7 +120,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
 
-.PHONY: help deps all check check-run demo vector lock run bench bench-codec lint format \
+.PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
 	sanitize fuzz install dist clean
 
 help: ## this list
@@ -137,6 +139,10 @@ check: ## all tests; T=name: those whose name contains it
 
 check-run: all $(UNITS) $(E2E) $(SECOND)
 	@O='$(O)' CC='$(CC)' T='$(T)' tests/run $(UNITS)
+
+check-browser: ## a page in headless Chromium, which it installs
+	@scripts/deps chromium
+	@$(MAKE) check-e2e T=browser
 
 # One part: check-unit, or check-NAME for tests/check/NN-NAME.
 check-%:
@@ -216,8 +222,13 @@ install: all ## install to DESTDIR and PREFIX
 	sed -i 's,"codec/terse.h","terse.h",' \
 		$(DESTDIR)$(PREFIX)/include/terse/*.h
 	install -m 644 $(O)/gen/terse.proto $(DESTDIR)$(PREFIX)/share/terse
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(filter %.8,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' deploy/tersed.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/tersed.service
 
 dist: ## a tarball of what is committed, in dist/
 	mkdir -p dist
@@ -319,6 +330,14 @@ $(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
 $(O)/man/terse.1: $(O)/bin/terse
 	@mkdir -p $(@D)
 	$< help --man >$@
+
+$(O)/man/terse-agent.1: $(O)/bin/terse-agent
+	@mkdir -p $(@D)
+	$< --man >$@
+
+$(O)/man/tersed.8: $(O)/bin/tersed
+	@mkdir -p $(@D)
+	$< --man >$@
 
 # Reads what we write with other parsers than ours.
 $(SECOND): $(O)/bin/%: $(O)/obj/tests/second/%.o $(O)/obj/gen/terse.pb-c.o

@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a leg keeps of its scratch memory between elements. */
-enum { BRIDGE_KEEP = 16384 };
+#include "bridge/work.h"
+
+/* What a leg holds beside one frame before there is a connection. */
+enum { BRIDGE_HELD = 65536 };
+/* Of terse.Frame, first bytes (docs/wire.md). */
+enum { TAG_OPEN = 0x6a, TAG_PING = 0x60, PING = 1, PONG = 0, FIELD_BEAT = 21 };
 
 struct net_marks bridge_marks(const struct bridge *bridge) {
     size_t most = bridge->limits->stanza_bytes > bridge->limits->frame_bytes
@@ -115,13 +119,6 @@ void bridge_error(char *out, const char *condition, const char *text) {
     append(out, "</stream:error>" BRIDGE_FOOTER);
 }
 
-static void trim(struct terse_buf *buf) {
-    if (buf->cap > BRIDGE_KEEP)
-        terse_buf_fini(buf);
-    else
-        terse_buf_reset(buf);
-}
-
 /* ---- the leg of frames ------------------------------------------------------
  */
 
@@ -131,19 +128,12 @@ void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
     leg->bridge = bridge;
     leg->dialling = dialling;
     net_framer_init(&leg->framer, framing, bridge->limits->frame_bytes);
-    terse_buf_init(&leg->scratch, bridge->limits->frame_bytes);
-    terse_buf_init(&leg->wire, bridge->limits->frame_bytes);
-    terse_buf_init(&leg->plain, bridge->limits->frame_bytes);
-    terse_work_init(&leg->work, bridge->limits);
 }
 
 void frame_leg_fini(struct frame_leg *leg) {
     net_framer_fini(&leg->framer);
     terse_peer_free(leg->peer);
-    terse_buf_fini(&leg->scratch);
-    terse_buf_fini(&leg->wire);
-    terse_buf_fini(&leg->plain);
-    terse_work_fini(&leg->work);
+    terse_buf_fini(&leg->held);
 }
 
 static enum net_err net_err_of_terse(enum terse_err err) {
@@ -167,13 +157,6 @@ static enum net_err need_peer(struct frame_leg *leg) {
                                            leg->bridge->state, leg->dialling));
 }
 
-/* What a busy moment needed is not kept for the quiet that follows. */
-static void trim_work(struct frame_leg *leg) {
-    trim(&leg->work.a);
-    trim(&leg->work.b);
-    trim(&leg->work.c);
-}
-
 static enum net_err hello(struct frame_leg *leg) {
     size_t n;
     const void *p = net_framer_hello(&leg->framer, leg->dialling, &n);
@@ -182,50 +165,166 @@ static enum net_err hello(struct frame_leg *leg) {
     return n ? net_conn_write(leg->conn, p, n) : NET_OK;
 }
 
+void frame_leg_hold(struct frame_leg *leg) {
+    leg->holding = true;
+    terse_buf_init(&leg->held, leg->bridge->limits->frame_bytes + BRIDGE_HELD);
+}
+
+static enum net_err hold(struct frame_leg *leg, const void *frame, size_t n) {
+    uint32_t len = (uint32_t)n;
+    enum terse_err err = terse_buf_append(&leg->held, &len, sizeof(len));
+
+    return net_err_of_terse(err ? err : terse_buf_append(&leg->held, frame, n));
+}
+
+enum net_err frame_leg_release(struct frame_leg *leg) {
+    enum net_err err = NET_OK;
+    uint32_t len;
+
+    leg->holding = false;
+    for (size_t at = 0; !err && at < leg->held.len; at += len) {
+        memcpy(&len, terse_buf_data(&leg->held) + at, sizeof(len));
+        at += sizeof(len);
+        err = frame_leg_write(leg, terse_buf_data(&leg->held) + at, len);
+    }
+    terse_buf_fini(&leg->held);
+    return err;
+}
+
+/* Queues a frame as it stands on the wire. */
+static enum net_err put(struct frame_leg *leg, const void *frame, size_t n) {
+    uint8_t header[NET_HEADER_MAX];
+    size_t used = net_framer_header(&leg->framer, n, header);
+    enum net_err err = net_conn_write(leg->conn, header, used);
+
+    leg->sent += used + n;
+    return err ? err : net_conn_write(leg->conn, frame, n);
+}
+
+/* ---- heartbeats
+ * ----------------------------------------------------------- */
+
+static size_t put_varint(uint8_t *p, uint32_t v) {
+    size_t n = 0;
+
+    for (; v >= 0x80; v >>= 7)
+        p[n++] = (uint8_t)(v | 0x80);
+    p[n++] = (uint8_t)v;
+    return n;
+}
+
+/* Says beside our first header that we know heartbeats; who did not begin says
+ * it only if the other end did. */
+static enum net_err say_beat(struct frame_leg *leg, struct terse_buf *wire) {
+    uint8_t said[12];
+    size_t n;
+
+    if (leg->beat_said || !leg->bridge->heartbeat || wire->len == 0 ||
+        terse_buf_data(wire)[0] != TAG_OPEN || !(leg->dialling || leg->beat))
+        return NET_OK;
+    leg->beat_said = true;
+    n = put_varint(said, FIELD_BEAT << 3);
+    n += put_varint(said + n, leg->bridge->heartbeat);
+    return net_err_of_terse(terse_buf_append(wire, said, n));
+}
+
+/* A varint at *p, which it steps over; false if there is none. */
+static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *v) {
+    *v = 0;
+    for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
+        uint8_t b = *(*p)++;
+
+        *v |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80))
+            return true;
+    }
+    return false;
+}
+
+/* Looks beside a header for what the other end says of heartbeats. What is
+ * malformed is the codec's to refuse. */
+static void hear_beat(struct frame_leg *leg, const uint8_t *p, size_t n) {
+    const uint8_t *end = p + n;
+    uint64_t tag, v;
+
+    while (get_varint(&p, end, &tag) && get_varint(&p, end, &v)) {
+        if ((tag & 7) == 2 && v <= (size_t)(end - p))
+            p += v;
+        else if ((tag & 7) != 0)
+            return;
+        if (tag == FIELD_BEAT << 3)
+            leg->beat = v < 86400 ? (uint32_t)v : 86400;
+    }
+}
+
+static enum net_err beat(struct frame_leg *leg, uint8_t what) {
+    const uint8_t frame[2] = {TAG_PING, what};
+
+    return leg->conn && leg->beat ? put(leg, frame, sizeof(frame)) : NET_OK;
+}
+
+enum net_err frame_leg_ping(struct frame_leg *leg) {
+    leg->asked = true;
+    return beat(leg, PING);
+}
+
+/* Whether that frame is a heartbeat; answers it. */
+static bool is_beat(struct frame_leg *leg, const uint8_t *frame, size_t n,
+                    enum net_err *err) {
+    if (n != 2 || frame[0] != TAG_PING || frame[1] > PING || !leg->beat)
+        return false;
+    if (frame[1] == PING)
+        *err = beat(leg, PONG);
+    return true;
+}
+
+/* ---- frames -----------------------------------------------------------------
+ */
+
 enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
                              size_t n) {
-    uint8_t header[NET_HEADER_MAX];
-    size_t used;
+    struct work *work = work_of_thread(leg->bridge);
     enum net_err err = NET_OK;
 
+    if (leg->holding)
+        return hold(leg, frame, n);
     if (!leg->conn)
         return NET_OK;
+    if (!work)
+        return NET_ENOMEM;
     if (!leg->greeted)
         err = hello(leg);
     if (!err)
         err = need_peer(leg);
     if (!err)
         err = net_err_of_terse(
-            terse_peer_pack(leg->peer, frame, n, &leg->work, &leg->wire));
-    if (err)
-        return err;
-    used = net_framer_header(&leg->framer, leg->wire.len, header);
-    err = net_conn_write(leg->conn, header, used);
+            terse_peer_pack(leg->peer, frame, n, &work->codec, &work->wire));
     if (!err)
-        err = net_conn_write(leg->conn, terse_buf_data(&leg->wire),
-                             leg->wire.len);
-    trim(&leg->wire);
-    trim_work(leg);
+        err = say_beat(leg, &work->wire);
+    if (!err)
+        err = put(leg, terse_buf_data(&work->wire), work->wire.len);
+    work_trim(&work->wire);
     return err;
 }
 
 enum net_err frame_leg_encode(struct frame_leg *leg, enum terse_event event,
                               const struct terse_node *node,
                               struct terse_error *error) {
+    struct work *work = work_of_thread(leg->bridge);
     struct terse_limits limits = *leg->bridge->limits;
     enum net_err err = need_peer(leg);
 
-    if (err)
-        return err;
+    if (err || !work)
+        return NET_ENOMEM;
     limits.revision = terse_peer_revision(leg->peer);
     error->code = terse_encode(leg->bridge->schema, &limits, event, node,
-                               &leg->scratch, error);
+                               &work->frame, error);
     if (error->code)
         return NET_OK;
     if (event == TERSE_OPEN)
         leg->opened = true;
-    err = frame_leg_write(leg, terse_buf_data(&leg->scratch), leg->scratch.len);
-    trim(&leg->scratch);
+    err = frame_leg_write(leg, terse_buf_data(&work->frame), work->frame.len);
+    work_trim(&work->frame);
     return err;
 }
 
@@ -261,22 +360,87 @@ enum net_err frame_leg_say(struct frame_leg *leg, const char *xml) {
     return err ? NET_EARG : NET_OK;
 }
 
+static enum net_err put_output(struct frame_leg *leg) {
+    size_t n;
+    const void *p = net_framer_output(&leg->framer, &n);
+    enum net_err err = n ? net_conn_write(leg->conn, p, n) : NET_OK;
+
+    net_framer_said(&leg->framer);
+    return err;
+}
+
+void frame_leg_flush(struct frame_leg *leg) {
+    if (!leg->conn)
+        return;
+    /* A peer that takes nothing gets no pongs: only the last one waits. */
+    if (!net_conn_full(leg->conn) && put_output(leg))
+        return; /* its queue is full: what comes next will say so */
+    net_conn_flush(leg->conn);
+}
+
+/* RFC 6455 section 7.4.1 */
+static uint16_t close_code(const char *condition) {
+    static const struct {
+        const char *condition;
+        uint16_t code;
+    } codes[] = {
+        {"system-shutdown", 1001},       {"bad-format", 1007},
+        {"bad-namespace-prefix", 1007},  {"invalid-namespace", 1007},
+        {"invalid-xml", 1007},           {"not-well-formed", 1007},
+        {"restricted-xml", 1007},        {"unsupported-encoding", 1007},
+        {"internal-server-error", 1011}, {"remote-connection-failed", 1011},
+        {"undefined-condition", 1011},   {"resource-constraint", 1013},
+    };
+
+    if (!condition)
+        return 1000;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(codes[i].condition, condition) == 0)
+            return codes[i].code;
+    return 1008;
+}
+
+void frame_leg_bye(struct frame_leg *leg, const char *condition) {
+    net_framer_bye(&leg->framer, close_code(condition),
+                   condition ? condition : "");
+    if (leg->conn && put_output(leg))
+        return; /* no room even for that */
+}
+
+void frame_leg_close(struct frame_leg *leg, enum net_close how, uint32_t ms) {
+    net_conn_close_framed(leg->conn, &leg->framer, how, ms);
+    leg->conn = NULL;
+}
+
 enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
                             size_t *n) {
     enum net_err err = net_framer_next(&leg->framer, frame, n);
+    struct work *work;
 
+    if (!err && leg->conn && !net_conn_full(leg->conn))
+        err = put_output(leg);
     if (!err && !leg->greeted && leg->framer.started)
         err = hello(leg);
     if (err || !*frame)
         return err;
-    trim(&leg->plain);
-    err = need_peer(leg);
-    if (!err)
-        err = net_err_of_terse(
-            terse_peer_unpack(leg->peer, *frame, *n, &leg->work, &leg->plain));
-    trim_work(leg);
-    *frame = terse_buf_data(&leg->plain);
-    *n = leg->plain.len;
+    leg->asked = false;
+    if (is_beat(leg, *frame, *n, &err)) {
+        *n = 0;
+        return err;
+    }
+    if (*n && (*frame)[0] == TAG_OPEN && !leg->beat)
+        hear_beat(leg, *frame, *n);
+    work = work_of_thread(leg->bridge);
+    err = work ? need_peer(leg) : NET_ENOMEM;
+    if (err)
+        return err;
+    work_trim(&work->plain);
+    err = net_err_of_terse(
+        terse_peer_unpack(leg->peer, *frame, *n, &work->codec, &work->plain));
+    if (!err && work->plain.len == 0)
+        err = NET_EFRAMING;
+    *frame = terse_buf_data(&work->plain);
+    *n = work->plain.len;
     return err;
 }
 
@@ -287,30 +451,43 @@ enum terse_err xml_leg_init(struct xml_leg *leg, const struct bridge *bridge,
                             terse_reader_cb cb, void *arg) {
     memset(leg, 0, sizeof(*leg));
     leg->bridge = bridge;
-    terse_buf_init(&leg->scratch, (size_t)bridge->limits->stanza_bytes + 4096);
     return terse_reader_new(&leg->reader, bridge->schema, bridge->limits, cb,
                             arg);
 }
 
-void xml_leg_fini(struct xml_leg *leg) {
-    terse_reader_free(leg->reader);
-    terse_buf_fini(&leg->scratch);
+void xml_leg_fini(struct xml_leg *leg) { terse_reader_free(leg->reader); }
+
+enum terse_err xml_leg_feed(struct xml_leg *leg, const uint8_t *p, size_t n) {
+    enum terse_err err;
+
+    pool_borrow(leg->bridge->pool, leg->reader);
+    err = terse_reader_feed(leg->reader, (const char *)p, n);
+    if (!err)
+        pool_lend(leg->bridge->pool, leg->reader);
+    return err;
 }
 
 enum terse_err xml_leg_decode(struct xml_leg *leg, const void *frame, size_t n,
                               struct terse_error *error) {
-    enum terse_err err =
-        terse_decode(leg->bridge->schema, leg->bridge->limits, frame, n,
-                     TERSE_IN_STREAM, &leg->scratch, error);
+    struct work *work = work_of_thread(leg->bridge);
+    enum terse_err err = TERSE_ENOMEM;
 
+    if (!work) {
+        error->code = err;
+        return err;
+    }
+    terse_buf_reset(&work->xml);
+    err = terse_decode(leg->bridge->schema, leg->bridge->limits, frame, n,
+                       TERSE_IN_STREAM, &work->xml, error);
     if (err)
         return err;
-    if (leg->conn && net_conn_write(leg->conn, terse_buf_data(&leg->scratch),
-                                    leg->scratch.len)) {
+    if (leg->conn &&
+        net_conn_write(leg->conn, terse_buf_data(&work->xml), work->xml.len)) {
         error->code = err = TERSE_ENOMEM;
         snprintf(error->text, sizeof(error->text), "The write queue is full.");
     }
-    trim(&leg->scratch);
+    leg->sent += work->xml.len;
+    work_trim(&work->xml);
     return err;
 }
 

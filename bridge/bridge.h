@@ -17,12 +17,21 @@
 #define BRIDGE_NS_TLS "urn:ietf:params:xml:ns:xmpp-tls"
 #define BRIDGE_NS_ERRORS "urn:ietf:params:xml:ns:xmpp-streams"
 
+/* XML parsers that sessions lend each other while they rest. Any thread. */
+struct bridge_pool;
+struct bridge_pool *bridge_pool_new(void); /* NULL for lack of memory */
+/* When no leg is left. NULL is fine. */
+void bridge_pool_free(struct bridge_pool *pool);
+
 /* What both legs of a session share; borrowed for the session's life. */
 struct bridge {
     const struct terse_schema *schema;
     const struct terse_limits *limits;
     const struct terse_state_limits *state; /* of the leg of frames */
-    size_t high; /* high mark of write queues, in bytes */
+    struct bridge_pool *pool; /* NULL: each session keeps its parser */
+    size_t high;              /* high mark of write queues, in bytes */
+    uint32_t heartbeat;       /* seconds of silence after which this end asks
+                                 whether the other is there; 0: it cannot */
 };
 
 /* Marks for a leg's connection: so that what one read or one frame turns into
@@ -44,11 +53,15 @@ struct frame_leg {
     struct net_conn *conn; /* NULL: none yet, or closed */
     struct net_framer framer;
     struct terse_peer *peer; /* what the connection remembers */
-    struct terse_work work;
-    struct terse_buf scratch, wire, plain;
-    bool dialling; /* we began: we say hello first */
-    bool greeted;  /* our hello is queued */
-    bool opened;   /* a header went out on this leg */
+    bool dialling;           /* we began: we say hello first */
+    bool greeted;            /* our hello is queued */
+    bool opened;             /* a header went out on this leg */
+    bool beat_said;          /* the other end knows that we know heartbeats */
+    bool asked;              /* a ping is out, and nothing was heard since */
+    uint64_t sent;           /* bytes queued so far */
+    uint32_t beat;           /* seconds that the other end said; 0: it cannot */
+    bool holding;            /* frames wait in held for the connection */
+    struct terse_buf held;   /* each with its length before it, as a uint32_t */
 };
 
 void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
@@ -58,6 +71,11 @@ void frame_leg_fini(struct frame_leg *leg);
 /* Queues one frame, as it was before state. */
 NET_NODISCARD enum net_err frame_leg_write(struct frame_leg *leg,
                                            const void *frame, size_t n);
+/* Until frame_leg_release, frames are not queued but held, one read's worth:
+ * the connection is still to come. */
+void frame_leg_hold(struct frame_leg *leg);
+/* Queues what was held. */
+NET_NODISCARD enum net_err frame_leg_release(struct frame_leg *leg);
 /* Encodes an element as the reader's callback got it, and queues it. *error
  * says what of it cannot be encoded. */
 NET_NODISCARD enum net_err frame_leg_encode(struct frame_leg *leg,
@@ -69,9 +87,21 @@ NET_NODISCARD enum net_err frame_leg_encode(struct frame_leg *leg,
 NET_NODISCARD enum net_err frame_leg_say(struct frame_leg *leg,
                                          const char *xml);
 /* The next frame that came in, or NULL: see net_framer_next. Queues our hello
- * when the peer's framing is known. */
+ * when the peer's framing is known. Borrowed until the callback returns. *n is
+ * 0 for a heartbeat, which is dealt with. */
 NET_NODISCARD enum net_err frame_leg_next(struct frame_leg *leg,
                                           const uint8_t **frame, size_t *n);
+
+/* Queues what framing itself has to say, and sends what is queued. */
+void frame_leg_flush(struct frame_leg *leg);
+/* Nothing follows from us: the framing's own close, if it has one. condition:
+ * of the stream error that ended the stream, NULL: none. */
+void frame_leg_bye(struct frame_leg *leg, const char *condition);
+/* As net_conn_close, for the leg's connection, if it has one. */
+void frame_leg_close(struct frame_leg *leg, enum net_close how, uint32_t ms);
+/* Queues a ping, if the other end knows what that is (leg->beat). Whatever
+ * comes in clears leg->asked. */
+NET_NODISCARD enum net_err frame_leg_ping(struct frame_leg *leg);
 
 /* ---- the leg of XML
  * ---------------------------------------------------------- */
@@ -80,8 +110,8 @@ struct xml_leg {
     const struct bridge *bridge;
     struct net_conn *conn;
     struct terse_reader *reader;
-    struct terse_buf scratch;
-    bool opened; /* a header went out on this leg */
+    uint64_t sent; /* bytes queued so far */
+    bool opened;   /* a header went out on this leg */
 };
 
 NET_NODISCARD enum terse_err xml_leg_init(struct xml_leg *leg,
@@ -89,6 +119,10 @@ NET_NODISCARD enum terse_err xml_leg_init(struct xml_leg *leg,
                                           terse_reader_cb cb, void *arg);
 void xml_leg_fini(struct xml_leg *leg);
 
+/* Reads n bytes that came in, which calls the reader's callback. Between
+ * elements the leg holds no parser. */
+NET_NODISCARD enum terse_err xml_leg_feed(struct xml_leg *leg, const uint8_t *p,
+                                          size_t n);
 /* Decodes a frame and queues its XML. TERSE_ENOMEM also where the queue is
  * full. *error says what is wrong with the frame. */
 NET_NODISCARD enum terse_err xml_leg_decode(struct xml_leg *leg,

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "bridge/log.h"
+#include "bridge/manual.h"
 
 #ifndef VERSION
 #define VERSION "0"
@@ -16,18 +17,25 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:5222"
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
+/* Of heartbeats, in milliseconds. */
+enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+
+static uint32_t heartbeat = 1680; /* seconds */
 
 static const char usage[] =
     "NAME\n"
     "  terse-agent - lets any XMPP program use Terse\n\n"
     "SYNOPSIS\n"
-    "  terse-agent --proxy HOST[:PORT] [--listen ADDRESS:PORT]\n\n"
+    "  terse-agent --proxy HOST[:PORT] [--listen ADDRESS:PORT]\n"
+    "              [--ca-file FILE] [--tls-name NAME | --clear]\n\n"
     "DESCRIPTION\n"
     "  Listens as an XMPP server would. Each stream that a client opens is\n"
     "  carried in compact frames to tersed, a proxy in front of the real\n"
     "  server; what the server says comes back as XML. The client needs no\n"
     "  change: its account stays user@domain, only the address it connects\n"
     "  to becomes that of the agent.\n\n"
+    "  Between agent and tersed there is TLS, and tersed's certificate has to\n"
+    "  be valid for the account's domain, as an XMPP server's has to be.\n\n"
     "  Between client and agent there is no TLS and none is offered, so the\n"
     "  agent belongs on the client's own machine. A client that insists on\n"
     "  TLS cannot use it. Passwords are as safe as the SASL mechanism makes\n"
@@ -38,14 +46,30 @@ static const char usage[] =
     "  --listen ADDRESS:PORT where clients connect; " DEFAULT_LISTEN
     " if left\n"
     "                        out; port 0 takes a free one and logs it\n"
+    "  --ca-file FILE        PEM file of the authorities to trust instead of "
+    "the\n"
+    "                        system's\n"
+    "  --tls-name NAME       the name that tersed's certificate has to be "
+    "valid\n"
+    "                        for, if that is not the account's domain\n"
+    "  --clear               no TLS to tersed: what passes there, passwords "
+    "of\n"
+    "                        weak mechanisms too, can be read on the way\n"
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
+    "  --heartbeat SECONDS   longest silence before tersed is asked whether "
+    "it\n"
+    "                        is there; 1680 if left out. It begins with 240 "
+    "and\n"
+    "                        grows as long as that finds no dead connection\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
-    "  --help, --version\n\n"
+    "  --help, --man, --version\n\n"
     "SIGNALS\n"
     "  SIGTERM, SIGINT       <system-shutdown/> to all clients, then exit\n\n"
     "ERRORS THAT CLIENTS SEE\n"
-    "  remote-connection-failed   tersed cannot be reached, or was lost\n"
+    "  remote-connection-failed   tersed cannot be reached, or was lost, or "
+    "its\n"
+    "                             certificate is not good\n"
     "  host-unknown               the domain is not one of tersed's\n"
     "  Any other stream error comes from the server or names what was wrong\n"
     "  with the client's XML.\n\n"
@@ -55,7 +79,7 @@ static const char usage[] =
     "  terse-agent --proxy chat.example.net\n"
     "  mcabber, profanity, slixmpp …: server 127.0.0.1, port 5222, no TLS\n\n"
     "SEE ALSO\n"
-    "  tersed --help, docs/agent.md\n";
+    "  tersed(8), docs/agent.md\n";
 
 static bool is_loopback(const char *address) {
     char host[256];
@@ -95,11 +119,18 @@ static int prepare(struct agent *agent, const char *address) {
     agent->connect_ms = 15000;
     agent->close_ms = 5000;
     agent->stall_ms = 60000;
+    agent->beat_most = heartbeat * 1000;
+    agent->beat_least =
+        agent->beat_most < BEAT_LEAST ? agent->beat_most : BEAT_LEAST;
+    atomic_init(&agent->beat_ms,
+                agent->beat_most < BEAT_FIRST ? agent->beat_most : BEAT_FIRST);
+    agent->pong_ms = PONG;
     if (!terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
         agent->bridge.state = &terse_state_limits_default;
         agent->bridge.high = WRITE_QUEUE;
+        agent->bridge.heartbeat = heartbeat;
         err = net_resolver_new(&agent->resolver, NULL);
     }
     if (!err)
@@ -132,17 +163,44 @@ static int serve(struct agent *agent, const sigset_t *signals) {
     return 0;
 }
 
-static int run(const char *proxy, const char *listen, bool remote) {
+struct options {
+    const char *proxy, *listen, *ca_file, *tls_name;
+    bool remote, clear;
+};
+
+static int make_tls(struct agent *agent, const struct options *o) {
+    char text[256] = "out of memory";
+    enum net_err err;
+
+    if (o->clear && (o->ca_file || o->tls_name))
+        return misuse("--clear: there is no certificate to look at");
+    if (o->clear)
+        return 0;
+    agent->tls_name = o->tls_name;
+    err = net_tls_client(&agent->tls, o->ca_file, text);
+    if (!err)
+        err = net_tls_offer(agent->tls, NET_ALPN);
+    if (!err)
+        return 0;
+    fprintf(stderr, "terse-agent: %s: %s\n", o->ca_file ? o->ca_file : "TLS",
+            text);
+    return 2;
+}
+
+static int run(const struct options *o) {
     struct agent agent;
     sigset_t signals;
     int status;
 
     memset(&agent, 0, sizeof(agent));
-    if (!proxy)
+    if (!o->proxy)
         return misuse("--proxy is required");
-    if (net_parse_address(proxy, agent.host, &agent.port, DEFAULT_PROXY_PORT))
+    if (net_parse_address(o->proxy, agent.host, &agent.port,
+                          DEFAULT_PROXY_PORT))
         return misuse("--proxy: not an address");
-    if (!remote && !is_loopback(listen))
+    if (o->tls_name && !*o->tls_name)
+        return misuse("--tls-name: no name");
+    if (!o->remote && !is_loopback(o->listen))
         return misuse("--listen: not a loopback address; there is no TLS "
                       "between client and agent");
     /* Before any thread: they all inherit it, and only serve() waits. */
@@ -151,34 +209,58 @@ static int run(const char *proxy, const char *listen, bool remote) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    status = prepare(&agent, listen);
-    return status ? status : serve(&agent, &signals);
+    status = make_tls(&agent, o);
+    if (!status)
+        status = prepare(&agent, o->listen);
+    if (!status)
+        status = serve(&agent, &signals);
+    net_tls_rele(agent.tls);
+    return status;
 }
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
         {"proxy", required_argument, NULL, 'p'},
         {"listen", required_argument, NULL, 'l'},
+        {"ca-file", required_argument, NULL, 'f'},
+        {"tls-name", required_argument, NULL, 'n'},
+        {"clear", no_argument, NULL, 'c'},
         {"allow-remote", no_argument, NULL, 'r'},
+        {"heartbeat", required_argument, NULL, 'b'},
         {"log-level", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
+        {"man", no_argument, NULL, 'm'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
-    const char *proxy = NULL, *listen = DEFAULT_LISTEN;
-    bool remote = false;
+    struct options o = {.listen = DEFAULT_LISTEN};
+    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
         switch (c) {
         case 'p':
-            proxy = optarg;
+            o.proxy = optarg;
             break;
         case 'l':
-            listen = optarg;
+            o.listen = optarg;
             break;
         case 'r':
-            remote = true;
+            o.remote = true;
+            break;
+        case 'f':
+            o.ca_file = optarg;
+            break;
+        case 'n':
+            o.tls_name = optarg;
+            break;
+        case 'c':
+            o.clear = true;
+            break;
+        case 'b':
+            heartbeat = (uint32_t)strtoul(optarg, &end, 10);
+            if (*end || heartbeat < 1 || heartbeat > 86400)
+                return misuse("--heartbeat: not 1 to 86400 seconds");
             break;
         case 'd':
             if (set_log_level(optarg))
@@ -187,6 +269,9 @@ int main(int argc, char **argv) {
         case 'h':
             fputs(usage, stdout);
             return 0;
+        case 'm':
+            manual_print(stdout, "terse-agent", 1, VERSION, usage);
+            return 0;
         case 'v':
             puts("terse-agent " VERSION);
             return 0;
@@ -194,6 +279,5 @@ int main(int argc, char **argv) {
             return misuse("wrong use");
         }
     }
-    return optind == argc ? run(proxy, listen, remote)
-                          : misuse("too many arguments");
+    return optind == argc ? run(&o) : misuse("too many arguments");
 }

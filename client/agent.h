@@ -27,7 +27,13 @@ struct agent {
     struct net_listener *listener;
     char host[256]; /* of tersed */
     uint16_t port;
+    struct net_tls *tls;  /* NULL: clear text to tersed */
+    const char *tls_name; /* what its certificate is for; NULL: the domain in
+                             the client's header */
     uint32_t connect_ms, close_ms, stall_ms;
+    /* Silence before a ping, as learnt, and its bounds; time for the answer. */
+    atomic_uint beat_ms;
+    uint32_t beat_least, beat_most, pong_ms;
 };
 
 /* Called by the listener: begins a session. Takes the stream. */
@@ -40,9 +46,9 @@ bool agent_drain(struct agent *agent, uint32_t ms);
  * ------------------------------------------------------------------- */
 
 enum agent_state {
-    AGENT_DIALLING, /* connects to tersed; the client is not read yet */
-    AGENT_REFUSING, /* it cannot be reached; the client's header gets that as
-                       its answer */
+    AGENT_GREETING, /* the client's header is due */
+    AGENT_DIALLING, /* connects to tersed; the client is not read, what came
+                       with its header is held */
     AGENT_PASSING,  /* headers and elements pass, both ways */
     AGENT_LEAVING,  /* the client has closed; waits for tersed's Close */
     AGENT_OVER,     /* both legs are closed or closing */
@@ -50,8 +56,7 @@ enum agent_state {
 };
 
 enum agent_event {
-    AGENT_CONNECTED,   /* TCP to tersed */
-    AGENT_UNREACHABLE, /* none */
+    AGENT_CONNECTED,   /* to tersed, with TLS */
     AGENT_FROM_CLIENT, /* a header or element from the client */
     AGENT_FROM_PROXY,  /* one from tersed */
     AGENT_CLOSE,       /* the client's footer */

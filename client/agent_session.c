@@ -21,11 +21,13 @@ struct agent_session {
     struct xml_leg front;
     struct frame_leg back;
     struct net_dial *dial;
-    struct net_timer *timer; /* of a full queue, or of leaving */
+    struct net_timer *timer; /* of TLS, of a full queue, or of leaving */
+    struct net_timer *beat;  /* of silence towards and from tersed */
+    uint64_t heard;          /* ms; from tersed */
+    uint32_t silence;        /* ms that were waited for before the ping */
     bool watching;
     size_t watch_front, watch_back;
     char asked[256];   /* the domain in the client's header */
-    char refusal[300]; /* why tersed cannot be reached */
     bool client_left;  /* the client has sent its footer */
     bool error_passed; /* tersed has sent a stream error */
 };
@@ -75,6 +77,8 @@ static void end(struct agent_session *s, enum net_close front,
     s->back.conn = NULL;
     net_timer_free(s->timer);
     s->timer = NULL;
+    net_timer_free(s->beat);
+    s->beat = NULL;
     log_event(LOG_INFO, s->id, "closed", NULL);
 }
 
@@ -141,6 +145,67 @@ static void lose(struct agent_session *s, const char *why) {
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
 }
 
+/* ---- heartbeats
+ * ------------------------------------------------------------------- */
+
+static bool back_wanted(const struct agent_session *s);
+
+static uint64_t now_ms(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Nobody says how long a NAT on the way keeps a silent connection. So the
+ * silence before a ping grows while pings are answered, and shrinks when a
+ * connection turns out to be dead after one; for all sessions of this agent,
+ * since they go the same way. */
+static void learn(struct agent_session *s, bool alive) {
+    struct agent *agent = s->agent;
+    uint32_t ms = alive ? s->silence + s->silence / 4 : s->silence / 2;
+
+    if (ms > agent->beat_most)
+        ms = agent->beat_most;
+    if (ms < agent->beat_least)
+        ms = agent->beat_least;
+    atomic_store(&agent->beat_ms, ms);
+}
+
+static void beat(void *arg) {
+    struct agent_session *s = arg;
+    uint64_t silent = now_ms() - s->heard;
+    uint32_t wait = atomic_load(&s->agent->beat_ms);
+
+    if (!s->back.conn || !s->back.beat)
+        return;
+    if (s->back.asked) {
+        log_event(LOG_WARN, s->id, "no-pong", NULL);
+        learn(s, false);
+        fail(s, "remote-connection-failed", "The proxy does not answer.");
+        return;
+    }
+    if (!back_wanted(s))
+        silent = 0; /* it is not read: it may well have spoken */
+    if (silent < wait) {
+        net_timer_set(s->beat, (uint32_t)(wait - silent));
+        return;
+    }
+    s->silence = wait;
+    if (!frame_leg_ping(&s->back))
+        net_conn_flush(s->back.conn);
+    net_timer_set(s->beat, s->agent->pong_ms);
+}
+
+/* Something came from tersed. */
+static void heard(struct agent_session *s) {
+    s->heard = now_ms();
+    if (!s->back.asked)
+        return;
+    learn(s, true);
+    net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
+}
+
 /* ---- flow
  * ------------------------------------------------------------------------- */
 
@@ -184,7 +249,8 @@ static void pull(struct agent_session *s) {
         }
         if (!frame)
             return;
-        back_frame(s, frame, n);
+        if (n > 0)
+            back_frame(s, frame, n);
     }
 }
 
@@ -192,13 +258,16 @@ static void go_on(struct agent_session *s) {
     pull(s);
     if (s->state == AGENT_OVER)
         return;
-    if (s->back.conn && back_wanted(s))
-        net_conn_resume(s->back.conn);
-    else if (s->back.conn)
-        net_conn_pause(s->back.conn);
-    if (s->back.conn && net_conn_full(s->back.conn))
+    if (s->state != AGENT_DIALLING && s->back.conn) {
+        if (back_wanted(s))
+            net_conn_resume(s->back.conn);
+        else
+            net_conn_pause(s->back.conn);
+    }
+    if (s->state == AGENT_DIALLING ||
+        (s->back.conn && net_conn_full(s->back.conn)))
         net_conn_pause(s->front.conn);
-    else if (s->state != AGENT_DIALLING)
+    else
         net_conn_resume(s->front.conn);
     watch(s);
     net_conn_flush(s->front.conn);
@@ -219,11 +288,13 @@ static void note_domain(struct agent_session *s,
     s->asked[to.n] = '\0';
 }
 
+static void reach_proxy(struct agent_session *s);
+
 static enum terse_err front_event(void *arg, enum terse_event event,
                                   struct terse_node *node) {
     struct agent_session *s = arg;
     struct terse_error error = {0};
-    bool refusing = s->state == AGENT_REFUSING;
+    bool first = s->state == AGENT_GREETING;
     enum net_err err;
 
     if (s->state == AGENT_OVER)
@@ -233,23 +304,20 @@ static enum terse_err front_event(void *arg, enum terse_event event,
     s->client_left |= event == TERSE_CLOSE;
     if (!move(s, event == TERSE_CLOSE ? AGENT_CLOSE : AGENT_FROM_CLIENT))
         return TERSE_ESTREAM;
-    if (refusing) {
-        fail(s, "remote-connection-failed", s->refusal);
-        return TERSE_ESTREAM;
-    }
     err = frame_leg_encode(&s->back, event, node, &error);
     if (err)
         fail(s, bridge_net_condition(err), net_strerror(err));
     else if (error.code)
         fail_error(s, &error);
-    return err ? TERSE_ENOMEM : error.code;
+    else if (first)
+        reach_proxy(s);
+    return err || s->state == AGENT_OVER ? TERSE_ESTREAM : error.code;
 }
 
 static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
 
-    if (s->state != AGENT_LEAVING &&
-        terse_reader_feed(s->front.reader, (const char *)p, n))
+    if (s->state != AGENT_LEAVING && xml_leg_feed(&s->front, p, n))
         fail_error(s, terse_reader_error(s->front.reader));
     go_on(s);
 }
@@ -265,10 +333,10 @@ static void front_closed(void *arg, enum net_err why, const char *text) {
 
 static void drained(void *arg) { go_on(arg); }
 
-static void secured(void *arg) { (void)arg; /* no TLS on either leg yet */ }
+static void front_secured(void *arg) { (void)arg; /* it has no TLS */ }
 
-static const struct net_conn_ops front_ops = {front_data, drained, secured,
-                                              front_closed};
+static const struct net_conn_ops front_ops = {front_data, drained,
+                                              front_secured, front_closed};
 
 /* ---- from tersed
  * ----------------------------------------------------------------------- */
@@ -315,25 +383,87 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
     enum net_err err = net_framer_feed(&s->back.framer, p, n);
 
+    heard(s);
     if (err)
         fail(s, bridge_net_condition(err), net_strerror(err));
     go_on(s);
+    /* With its first header tersed has said that it knows heartbeats. */
+    if (s->back.beat && !s->beat && s->state == AGENT_PASSING &&
+        !net_timer_new(&s->beat, &s->owner, beat, s))
+        net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
+}
+
+/* Why tersed cannot be used. */
+static void back_failed(struct agent_session *s, enum net_err why,
+                        const char *text) {
+    char words[400];
+
+    log_event(LOG_WARN, s->id, "unreachable", "text", text, NULL);
+    if (why == NET_ECERT)
+        snprintf(words, sizeof(words),
+                 "The proxy's certificate is not good for %.100s: %.200s.",
+                 s->agent->tls_name ? s->agent->tls_name : s->asked, text);
+    else
+        snprintf(words, sizeof(words), "The proxy cannot be reached: %.250s",
+                 text);
+    fail(s, "remote-connection-failed", words);
 }
 
 static void back_closed(void *arg, enum net_err why, const char *text) {
     struct agent_session *s = arg;
 
-    (void)why;
     net_conn_close(s->back.conn, NET_CLOSE_ABORT, 0);
     s->back.conn = NULL;
-    if (s->state == AGENT_LEAVING)
+    if (s->state == AGENT_DIALLING)
+        back_failed(s, why, text);
+    else if (s->state == AGENT_LEAVING)
         close_both(s);
     else
         fail(s, "remote-connection-failed", text);
 }
 
-static const struct net_conn_ops back_ops = {back_data, drained, secured,
+/* What the client said meanwhile goes first. */
+static void connected(struct agent_session *s) {
+    enum net_err err;
+
+    if (!move(s, AGENT_CONNECTED))
+        return;
+    err = frame_leg_release(&s->back);
+    if (err) {
+        fail(s, bridge_net_condition(err), net_strerror(err));
+        return;
+    }
+    if (s->client_left && !move(s, AGENT_CLOSE))
+        return;
+    go_on(s);
+}
+
+static void back_secured(void *arg) {
+    struct agent_session *s = arg;
+    char cipher[64];
+
+    net_conn_cipher(s->back.conn, cipher);
+    log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "resumed",
+              net_conn_resumed(s->back.conn) ? "yes" : "no", NULL);
+    connected(s);
+}
+
+static const struct net_conn_ops back_ops = {back_data, drained, back_secured,
                                              back_closed};
+
+static void secure(struct agent_session *s) {
+    const char *name = s->agent->tls_name ? s->agent->tls_name : s->asked;
+    enum net_err err = net_conn_secure(s->back.conn, s->agent->tls, name);
+
+    if (err == NET_EARG) {
+        fail(s, "improper-addressing", "The header names no domain.");
+    } else if (err) {
+        fail(s, "resource-constraint", NULL);
+    } else {
+        net_timer_set(s->timer, s->agent->connect_ms);
+        net_conn_resume(s->back.conn);
+    }
+}
 
 static void dialled(void *arg, enum net_err err, const char *text,
                     struct nng_stream *stream) {
@@ -342,20 +472,25 @@ static void dialled(void *arg, enum net_err err, const char *text,
 
     s->dial = NULL;
     if (err) {
-        log_event(LOG_WARN, s->id, "unreachable", "text", text, NULL);
-        snprintf(s->refusal, sizeof(s->refusal),
-                 "The proxy cannot be reached: %.240s", text);
-        if (move(s, AGENT_UNREACHABLE))
-            net_timer_set(s->timer, s->agent->connect_ms);
+        back_failed(s, err, text);
     } else if (net_conn_new(&s->back.conn, &s->owner, stream, &marks, &back_ops,
                             s)) {
         net_stream_drop(stream);
         fail(s, "resource-constraint", NULL);
-        return;
-    } else if (!move(s, AGENT_CONNECTED)) {
-        return;
+    } else if (s->agent->tls) {
+        secure(s);
+    } else {
+        connected(s);
     }
-    go_on(s);
+}
+
+static void reach_proxy(struct agent_session *s) {
+    struct agent *agent = s->agent;
+    struct net_target target = {agent->host, agent->port, NULL};
+
+    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
+                     agent->connect_ms, dialled, s))
+        fail(s, "resource-constraint", NULL);
 }
 
 /* ---- life
@@ -372,8 +507,8 @@ static void late(void *arg) {
 
     if (s->state == AGENT_LEAVING) {
         close_both(s);
-    } else if (s->state == AGENT_REFUSING) {
-        fail(s, "remote-connection-failed", s->refusal);
+    } else if (s->state == AGENT_DIALLING) {
+        back_failed(s, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
     } else if (stuck(s->front.conn, s->watch_front)) {
         lose(s, "the client takes nothing");
     } else if (stuck(s->back.conn, s->watch_back)) {
@@ -433,10 +568,10 @@ static bool admit(struct agent *agent, struct agent_session *s) {
 /* With the lock. Takes the stream. */
 static void start(struct agent_session *s, struct nng_stream *stream) {
     struct agent *agent = s->agent;
-    struct net_target target = {agent->host, agent->port, NULL};
     struct net_marks marks = bridge_marks(&agent->bridge);
 
     frame_leg_init(&s->back, &agent->bridge, NET_FRAMING_NATIVE, true);
+    frame_leg_hold(&s->back);
     if (xml_leg_init(&s->front, &agent->bridge, front_event, s) ||
         s->state == AGENT_OVER ||
         net_timer_new(&s->timer, &s->owner, late, s) ||
@@ -446,9 +581,7 @@ static void start(struct agent_session *s, struct nng_stream *stream) {
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
         return;
     }
-    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
-                     agent->connect_ms, dialled, s))
-        fail(s, "resource-constraint", NULL);
+    net_conn_resume(s->front.conn);
 }
 
 void agent_accept(void *arg, struct nng_stream *stream) {

@@ -2,19 +2,15 @@
 #include "client/agent.h"
 
 const char *const agent_state_names[AGENT_STATES] = {
-    [AGENT_DIALLING] = "dialling", [AGENT_REFUSING] = "refusing",
+    [AGENT_GREETING] = "greeting", [AGENT_DIALLING] = "dialling",
     [AGENT_PASSING] = "passing",   [AGENT_LEAVING] = "leaving",
     [AGENT_OVER] = "over",
 };
 
 const char *const agent_event_names[AGENT_EVENTS] = {
-    [AGENT_CONNECTED] = "connected",
-    [AGENT_UNREACHABLE] = "unreachable",
-    [AGENT_FROM_CLIENT] = "from-client",
-    [AGENT_FROM_PROXY] = "from-proxy",
-    [AGENT_CLOSE] = "close",
-    [AGENT_CLOSED] = "closed",
-    [AGENT_END] = "end",
+    [AGENT_CONNECTED] = "connected",   [AGENT_FROM_CLIENT] = "from-client",
+    [AGENT_FROM_PROXY] = "from-proxy", [AGENT_CLOSE] = "close",
+    [AGENT_CLOSED] = "closed",         [AGENT_END] = "end",
 };
 
 /* AGENT_END leads from everywhere to AGENT_OVER and has no rows. */
@@ -23,10 +19,10 @@ static const struct row {
     enum agent_event event;
     enum agent_state next;
 } rows[] = {
+    {AGENT_GREETING, AGENT_FROM_CLIENT, AGENT_DIALLING},
+    {AGENT_DIALLING, AGENT_FROM_CLIENT, AGENT_DIALLING},
+    {AGENT_DIALLING, AGENT_CLOSE, AGENT_DIALLING},
     {AGENT_DIALLING, AGENT_CONNECTED, AGENT_PASSING},
-    {AGENT_DIALLING, AGENT_UNREACHABLE, AGENT_REFUSING},
-    {AGENT_REFUSING, AGENT_FROM_CLIENT, AGENT_REFUSING},
-    {AGENT_REFUSING, AGENT_CLOSE, AGENT_OVER},
     {AGENT_PASSING, AGENT_FROM_CLIENT, AGENT_PASSING},
     {AGENT_PASSING, AGENT_FROM_PROXY, AGENT_PASSING},
     {AGENT_PASSING, AGENT_CLOSE, AGENT_LEAVING},

@@ -23,6 +23,7 @@ const char *terse_client_strerror(enum terse_client_err err) {
         [TERSE_CLIENT_EXML] = "cannot be translated",
         [TERSE_CLIENT_ESTANZA] = "answered with an error",
         [TERSE_CLIENT_ECLOSED] = "closed",
+        [TERSE_CLIENT_ETLS] = "no TLS with the proxy",
     };
 
     if ((size_t)err >= sizeof(names) / sizeof(names[0]))
@@ -70,6 +71,54 @@ static struct client_codec *codec_new(const struct terse_limits *limits) {
  * ---------------------------------------------------------------------------
  */
 
+/* terse_client_tls is net_tls under a name that users may know. */
+enum terse_client_err terse_client_tls_new(struct terse_client_tls **out,
+                                           const char *ca_file) {
+    struct net_tls *tls;
+    char text[256];
+    enum net_err err = net_tls_client(&tls, ca_file, text);
+
+    *out = NULL;
+    if (err)
+        return err == NET_ENOMEM ? TERSE_CLIENT_ENOMEM : TERSE_CLIENT_EARG;
+    if (net_tls_offer(tls, NET_ALPN)) {
+        net_tls_rele(tls);
+        return TERSE_CLIENT_ENOMEM;
+    }
+    *out = (struct terse_client_tls *)tls;
+    return TERSE_CLIENT_OK;
+}
+
+void terse_client_tls_free(struct terse_client_tls *tls) {
+    net_tls_rele((struct net_tls *)tls);
+}
+
+static enum terse_client_err
+copy_tls(struct terse_client *client,
+         const struct terse_client_options *options) {
+    struct terse_client_tls *tls = options->tls;
+
+    if (options->clear)
+        return TERSE_CLIENT_OK;
+    if (options->tls_name && !options->tls_name[0])
+        return TERSE_CLIENT_EARG;
+    client->tls_name =
+        strdup(options->tls_name ? options->tls_name : client->domain);
+    if (!client->tls_name)
+        return TERSE_CLIENT_ENOMEM;
+    if (tls) {
+        net_tls_hold((struct net_tls *)tls);
+    } else {
+        enum terse_client_err err =
+            terse_client_tls_new(&tls, options->ca_file);
+
+        if (err)
+            return err;
+    }
+    client->tls = (struct net_tls *)tls;
+    return TERSE_CLIENT_OK;
+}
+
 /* user@domain[/resource]; a resource may hold '@' and '/'. */
 static enum terse_client_err split_jid(struct terse_client *client,
                                        const char *jid) {
@@ -94,6 +143,8 @@ static enum terse_client_err split_jid(struct terse_client *client,
 static enum terse_client_err
 copy_options(struct terse_client *client,
              const struct terse_client_options *options) {
+    enum terse_client_err err;
+
     if (!options->host || !options->host[0] || !options->port ||
         strlen(options->host) > 255 || !options->jid || !options->password ||
         !options->recv_frames || !options->recv_bytes || !options->send_bytes)
@@ -110,7 +161,11 @@ copy_options(struct terse_client *client,
     client->options.password = NULL;
     client->options.lang = NULL;
     client->options.limits = NULL;
-    return split_jid(client, options->jid);
+    client->options.tls_name = NULL;
+    client->options.ca_file = NULL;
+    client->options.tls = NULL;
+    err = split_jid(client, options->jid);
+    return err ? err : copy_tls(client, options);
 }
 
 /* Nothing of net is left: on whatever thread of its. */
@@ -440,6 +495,8 @@ static void free_memory(struct terse_client *client) {
     client_wipe_free(client->password);
     free(client->host);
     free(client->lang);
+    free(client->tls_name);
+    net_tls_rele(client->tls);
     free(client->user);
     free(client->domain);
     free(client->resource);

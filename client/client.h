@@ -124,6 +124,8 @@ struct terse_client {
     /* These do not change. */
     struct terse_client_options options; /* strings are in `strings` */
     char *host, *lang;
+    char *tls_name;      /* what the proxy's certificate has to be good for */
+    struct net_tls *tls; /* NULL: clear text */
     char *user, *domain, *resource; /* of the JID; resource may be NULL */
     struct client_codec *codec;
     struct net_resolver *resolver;

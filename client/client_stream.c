@@ -208,8 +208,13 @@ static void on_drained(void *arg) {
     pthread_cond_broadcast(&client->cond);
 }
 
+static void begin(struct terse_client *client);
+
 static void on_secured(void *arg) {
-    (void)arg; /* this connection is in clear */
+    struct terse_client *client = arg;
+
+    client_move(client, EVENT_DIALLED);
+    begin(client);
 }
 
 static void on_lost(void *arg, enum net_err why, const char *text) {
@@ -219,7 +224,13 @@ static void on_lost(void *arg, enum net_err why, const char *text) {
     client->ignored = true;
     client->paused = false;
     take_frames(client);
-    if (client->state == STATE_CLOSING && why == NET_EEOF)
+    if (client->state == STATE_DIALLING)
+        client_end(client, false, TERSE_CLIENT_ETLS, NULL,
+                   why == NET_ECERT
+                       ? "the proxy's certificate is not good for %s: %s"
+                       : "TLS with the proxy for %s failed: %s",
+                   client->tls_name, text);
+    else if (client->state == STATE_CLOSING && why == NET_EEOF)
         client_end(client, false, TERSE_CLIENT_ECLOSED, NULL,
                    "the stream was closed");
     else
@@ -277,8 +288,17 @@ static void on_dialled(void *arg, enum net_err err, const char *text,
                    net_strerror(err));
         return;
     }
-    client_move(client, EVENT_DIALLED);
-    begin(client);
+    if (!client->tls) {
+        client_move(client, EVENT_DIALLED);
+        begin(client);
+        return;
+    }
+    err = net_conn_secure(client->conn, client->tls, client->tls_name);
+    if (err)
+        client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "%s",
+                   net_strerror(err));
+    else
+        net_conn_resume(client->conn);
 }
 
 enum terse_client_err client_dial(struct terse_client *client) {

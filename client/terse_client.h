@@ -60,6 +60,8 @@ enum terse_client_err {
     TERSE_CLIENT_EXML,     /* XML or a frame that cannot be translated */
     TERSE_CLIENT_ESTANZA,  /* the answer to an iq is of type error */
     TERSE_CLIENT_ECLOSED,  /* the stream has ended in good order */
+    TERSE_CLIENT_ETLS,     /* no TLS with the proxy, or its certificate is not
+                              good for the domain */
 };
 
 /* A few words for `err`. Static. */
@@ -139,10 +141,30 @@ struct terse_client_traffic {
     size_t wire; /* bytes on the wire: with state and framing, before TCP */
 };
 
+/* What TLS connections share: whom they trust, and what lets a client come back
+ * with one round trip less. Immutable; any thread, any number of clients. */
+struct terse_client_tls;
+
+/* ca_file: PEM file of the authorities to trust, or NULL: those of the system.
+ * TERSE_CLIENT_EARG: it cannot be read. */
+TERSE_NODISCARD enum terse_client_err
+terse_client_tls_new(struct terse_client_tls **out, const char *ca_file);
+/* Gives it back; clients made with it keep it. NULL is fine. */
+void terse_client_tls_free(struct terse_client_tls *tls);
+
 struct terse_client_options {
     /* Where tersed is: name or address, and port (5333). */
     const char *host;
     uint16_t port;
+
+    /* Between us and tersed there is TLS, and its certificate has to be valid
+     * for the JID's domain, as an XMPP server's has to be. */
+    const char *tls_name; /* for another name, if not NULL */
+    const char *ca_file;  /* PEM; NULL: the authorities of the system */
+    /* Instead of ca_file: made once, for all clients of the program. */
+    struct terse_client_tls *tls;
+    /* No TLS: what passes can be read on the way. */
+    bool clear;
 
     /* user@domain, or user@domain/resource; without a resource the server
      * makes one up. Taken as they are, without stringprep. */

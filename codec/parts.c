@@ -1,6 +1,11 @@
 /* parts.c: see parts.h. */
 #include "parts.h"
 
+static bool is_state(uint32_t number) {
+    return (number >= FRAME_LIKE && number <= FRAME_ENTER) ||
+           number == FRAME_ENTRY;
+}
+
 static bool read_state(const struct wire_field *f, struct parts *out) {
     bool bytes = f->number == FRAME_DEFLATED || f->number == FRAME_ENTRY;
     enum wire_type type = bytes ? WIRE_BYTES : WIRE_VARINT;
@@ -23,7 +28,7 @@ bool parts_read(struct terse_str frame, struct parts *out) {
         const uint8_t *from = in.p;
         if (!wire_next(&in, &f))
             return false;
-        if (f.number >= FRAME_STATE_FIRST && f.number <= FRAME_STATE_LAST) {
+        if (is_state(f.number)) {
             if (!read_state(&f, out))
                 return false;
         } else if (out->contents++ == 0) {
@@ -41,7 +46,7 @@ bool parts_stanza(const struct parts *parts) {
 }
 
 bool parts_state(const struct parts *parts) {
-    for (unsigned i = FRAME_STATE_FIRST; i <= FRAME_STATE_LAST; i++)
+    for (unsigned i = FRAME_LIKE; i <= FRAME_STATE_LAST; i++)
         if (parts->has[i])
             return true;
     return false;

@@ -15,9 +15,8 @@ enum {
     FRAME_ABOUT = 9,    /* which entry of the other journal this answers */
     FRAME_HEARD = 10,   /* so many more entries of it were heard of */
     FRAME_ENTER = 11,   /* whether stanzas enter this direction's journal */
-    FRAME_ENTRY = 12,   /* goes into the book, behind those of the content */
     FRAME_OPEN = 13,    /* the header: nothing about state but bounds */
-    FRAME_STATE_FIRST = FRAME_LIKE,
+    FRAME_ENTRY = 22,   /* goes into the book, behind those of the content */
     FRAME_STATE_LAST = FRAME_ENTRY,
 };
 

@@ -174,6 +174,27 @@ TERSE_NODISCARD enum terse_err terse_reader_feed(struct terse_reader *reader,
  * 5.4.3.3 and 6.4.6: after <proceed/> and after SASL <success/>). */
 void terse_reader_restart(struct terse_reader *reader);
 
+/* A parser is most of what a reader takes. Between two elements it is as good
+ * for any other stream of the same schema whose header declares the same
+ * prefixes; so readers that rest can lend theirs. */
+struct terse_parser;
+
+/* Takes the parser of a reader that is between two elements, and all memory
+ * that it does not need there. NULL if it is not, or has none. Not from within
+ * its callback. The reader makes itself a new one when it has to. */
+struct terse_parser *terse_reader_lend(struct terse_reader *reader);
+/* Whether the reader has to have a parser before it can go on, and this one
+ * fits. */
+bool terse_reader_wants(const struct terse_reader *reader,
+                        const struct terse_parser *parser);
+/* Takes the parser, which it wants. */
+void terse_reader_borrow(struct terse_reader *reader,
+                         struct terse_parser *parser);
+/* Frees it; NULL is fine. */
+void terse_parser_free(struct terse_parser *parser);
+/* Bytes that the reader holds for the element at hand: about. */
+size_t terse_reader_memory(const struct terse_reader *reader);
+
 /* The error that stopped it; code is TERSE_OK if there was none. Borrowed until
  * the reader is freed or restarted. */
 const struct terse_error *terse_reader_error(const struct terse_reader *reader);

@@ -25,13 +25,14 @@
 #include "xml_spaces.h"
 
 enum {
-    SLICE = 8192,      /* bytes given to libxml2 at once; bounds its buffer */
-    NAMES_MAX = 1024,  /* names that a parser may keep */
-    HEADER_MAX = 4096, /* bytes of namespace declarations in a header */
-    DEPTH_MAX = 256,   /* the walkers recurse: never deeper than this */
-    ATTRS_MAX = 256,   /* nor more attributes than the decoder */
-    SPACES_MAX = 256,  /* namespace declarations around an element: they are
-                          looked through for each name */
+    SLICE = 8192,        /* bytes given to libxml2 at once; bounds its buffer */
+    NAMES_MAX = 1024,    /* names that a parser may keep */
+    HEADER_MAX = 4096,   /* bytes of namespace declarations in a header */
+    DEPTH_MAX = 256,     /* the walkers recurse: never deeper than this */
+    ATTRS_MAX = 256,     /* nor more attributes than the decoder */
+    PARSER_SIZE = 20480, /* what one of libxml2 takes, about */
+    SPACES_MAX = 256,    /* namespace declarations around an element: they are
+                            looked through for each name */
 };
 
 /* What becomes of the parser when the element at hand is done. */
@@ -729,6 +730,11 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
     return used;
 }
 
+/* In a stream, but its parser is lent to another reader, or dropped. */
+static bool lent(const struct terse_reader *r) {
+    return !r->ctxt && r->depth == 1 && !failed(r) && !r->ended;
+}
+
 enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
                                  size_t n) {
     while (n > 0 && !failed(r)) {
@@ -743,7 +749,11 @@ enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
                      "something behind the end of the stream");
             break;
         }
-        if (!r->ctxt && !make_parser(r))
+        if (lent(r))
+            renew_parser(r);
+        else if (!r->ctxt)
+            make_parser(r);
+        if (failed(r))
             break;
         size_t used = feed_slice(r, p, n < SLICE ? n : SLICE);
         p += used;
@@ -760,6 +770,85 @@ void terse_reader_restart(struct terse_reader *r) {
         r->pending = PENDING_RESTART; /* libxml2 is on the stack: later */
     else
         drop_parser(r);
+}
+
+/* ---- parsers that are lent --------------------------------------------------
+ */
+
+struct terse_parser {
+    xmlParserCtxtPtr ctxt;
+    const struct terse_schema *schema;
+    uint64_t fed;
+    size_t n_header;
+    char header[]; /* n_header bytes */
+};
+
+/* Whether nothing is half read. White space that libxml2 has not yet looked at
+ * is nothing. */
+static bool rests(const struct terse_reader *r) {
+    if (!r->ctxt || !r->ctxt->input || failed(r) || r->in_callback ||
+        r->pending || r->ended || r->depth != 1 || r->node ||
+        r->header.len == 0)
+        return false;
+    const xmlParserInput *in = r->ctxt->input;
+    return is_space(in->cur, (size_t)(in->end - in->cur));
+}
+
+/* libxml2 keeps a buffer as large as it ever needed. */
+static bool grown(const struct terse_reader *r) {
+    return r->ctxt->input->end - r->ctxt->input->base > 4 * SLICE;
+}
+
+struct terse_parser *terse_reader_lend(struct terse_reader *r) {
+    if (!rests(r) || r->ctxt->input->cur != r->ctxt->input->end || grown(r)) {
+        if (rests(r))
+            drop_parser(r), r->depth = 1, r->lead = 2;
+        if (!r->ctxt)
+            arena_fini(&r->arena);
+        return NULL;
+    }
+    struct terse_parser *parser = malloc(sizeof(*parser) + r->header.len);
+    if (!parser)
+        return NULL;
+    parser->ctxt = r->ctxt;
+    parser->schema = r->schema;
+    parser->fed = r->fed;
+    parser->n_header = r->header.len;
+    memcpy(parser->header, terse_buf_data(&r->header), r->header.len);
+    r->ctxt = NULL;
+    drop_parser(r);
+    r->depth = 1;
+    r->lead = 2;
+    arena_fini(&r->arena);
+    return parser;
+}
+
+bool terse_reader_wants(const struct terse_reader *r,
+                        const struct terse_parser *parser) {
+    return lent(r) && r->schema == parser->schema &&
+           r->header.len == parser->n_header &&
+           memcmp(terse_buf_data(&r->header), parser->header,
+                  parser->n_header) == 0;
+}
+
+void terse_reader_borrow(struct terse_reader *r, struct terse_parser *parser) {
+    r->ctxt = parser->ctxt;
+    r->ctxt->userData = r;
+    r->fed = r->start = parser->fed;
+    free(parser);
+}
+
+void terse_parser_free(struct terse_parser *parser) {
+    if (parser)
+        xmlFreeParserCtxt(parser->ctxt);
+    free(parser);
+}
+
+size_t terse_reader_memory(const struct terse_reader *r) {
+    size_t n = r->arena.total + r->header.cap;
+    if (r->ctxt && r->ctxt->input)
+        n += PARSER_SIZE + (size_t)(r->ctxt->input->end - r->ctxt->input->base);
+    return n;
 }
 
 const struct terse_error *terse_reader_error(const struct terse_reader *r) {

@@ -71,6 +71,8 @@ int main(int argc, char **argv) {
     options.port = (uint16_t)atoi(argv[2]);
     options.jid = argv[3];
     options.password = getenv("TERSE_PASSWORD");
+    options.ca_file = getenv("TERSE_CA"); /* NULL: as the system trusts */
+    options.clear = getenv("TERSE_CLEAR") != NULL;
     if (terse_client_new(&client, &options)) {
         fprintf(stderr, "no password, or arguments that cannot be\n");
         return 2;

@@ -48,19 +48,35 @@ void net_stream_drop(struct nng_stream *stream) {
     nng_stream_free(stream);
 }
 
-void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port) {
+static void stream_addr(struct nng_stream *stream, const char *which,
+                        char addr[48], uint16_t *port) {
     nng_sockaddr sa;
 
     memset(&sa, 0, sizeof(sa));
     addr[0] = '\0';
     *port = 0;
-    if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &sa))
+    if (nng_stream_get_addr(stream, which, &sa))
         return;
     if (sa.s_family == NNG_AF_INET) {
         inet_ntop(AF_INET, &sa.s_in.sa_addr, addr, 48);
         *port = ntohs(sa.s_in.sa_port);
     } else if (sa.s_family == NNG_AF_INET6) {
-        inet_ntop(AF_INET6, sa.s_in6.sa_addr, addr, 48);
+        const uint8_t *p = sa.s_in6.sa_addr;
+
+        /* What a socket for both families says of IPv4. */
+        if (memcmp(p, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
+            inet_ntop(AF_INET, p + 12, addr, 48);
+        else
+            inet_ntop(AF_INET6, p, addr, 48);
         *port = ntohs(sa.s_in6.sa_port);
     }
+}
+
+void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port) {
+    stream_addr(stream, NNG_OPT_REMADDR, addr, port);
+}
+
+void net_stream_local(struct nng_stream *stream, char addr[48],
+                      uint16_t *port) {
+    stream_addr(stream, NNG_OPT_LOCADDR, addr, port);
 }

@@ -16,6 +16,9 @@ enum net_err net_err_of(int rv);
  * last; that is checked. */
 void net_owner_rele_locked(struct net_owner *owner);
 
+/* As net_stream_peer, of our end. */
+void net_stream_local(struct nng_stream *stream, char addr[48], uint16_t *port);
+
 /* No delay, and the kernel's keep-alive. */
 void net_stream_tune(nng_stream *stream);
 

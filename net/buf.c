@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 512, BUF_KEEP = 4096 };
+enum { BUF_FIRST = 512 };
 
 static void compact(struct net_buf *buf) {
     if (buf->off == 0)
@@ -48,9 +48,7 @@ void net_buf_consume(struct net_buf *buf, size_t n) {
     buf->len -= n;
     if (buf->len)
         return;
-    buf->off = 0;
-    if (buf->cap > BUF_KEEP)
-        net_buf_fini(buf);
+    net_buf_fini(buf);
 }
 
 void net_buf_fini(struct net_buf *buf) {

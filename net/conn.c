@@ -3,7 +3,7 @@
  * end.
  *
  * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
- * -> (decrypt) -> the owner.
+ * -> (gate) -> (decrypt) -> the owner.
  *
  * Life: four aios, each posted at most once at a time; `posted` counts them.
  * When the owner closes, the timer aio is posted as a deadline. Whoever
@@ -13,6 +13,7 @@
  * stream once it is closed: nng would never complete it.
  */
 #include "net/aio.h"
+#include "net/framer.h"
 #include "net/tls.h"
 
 #include <stdio.h>
@@ -20,9 +21,13 @@
 #include <string.h>
 
 enum {
-    CONN_RAW = 8192,     /* bytes of one read */
+    CONN_SMALL = 1024,   /* bytes of one read, of a connection that is quiet */
+    CONN_LARGE = 16384,  /* and while there is more than that */
+    CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
+    TLS_FIRST_BYTE = 0x16,
+    CONN_LINGER = 4 << 20, /* bytes that are dropped while we linger */
 };
 
 enum conn_stage {
@@ -45,6 +50,7 @@ struct net_conn {
     bool receiving, sending, tasking; /* which of them are posted */
     bool paused;
     bool linger;   /* how the owner wants to close */
+    bool heard;    /* the peer has said its last word */
     bool full;     /* reached the high mark; `drained` is due */
     bool pumping;  /* bytes are being delivered, further down the stack */
     bool mute;     /* a send failed: what is written is lost */
@@ -53,10 +59,20 @@ struct net_conn {
     enum net_err err;
     char text[256];
     struct tls *tls;
-    bool secured; /* the owner's `secured` was called */
+    bool secured;            /* the owner's `secured` was called */
+    struct net_framer *last; /* reads on after the owner closed, for the peer's
+                                close; NULL: nothing to wait for */
+    bool gated;              /* the gate is still to be passed */
+    struct net_gate gate;
+    struct net_ends *ends; /* of a PROXY header; NULL: there was none */
     struct net_buf plain, wire;
-    size_t raw_len; /* bytes in raw, not yet delivered */
-    uint8_t raw[CONN_RAW];
+    uint8_t *large;  /* CONN_LARGE bytes to read into, while there is much */
+    uint8_t *raw;    /* what is read into: small or large */
+    size_t raw_len;  /* bytes in raw, not yet taken */
+    size_t lingered; /* bytes dropped after the owner closed */
+    bool filled;     /* the last read was as much as could be */
+    bool topping;    /* the read that is posted is conn_top_up's */
+    uint8_t small[CONN_SMALL];
 };
 
 static void conn_pump(struct net_conn *conn);
@@ -74,8 +90,14 @@ static void conn_gone(struct net_conn *conn) {
     nng_aio_reap(conn->timer);
     nng_aio_reap(conn->task);
     tls_free(conn->tls);
+    net_tls_rele(conn->gate.tls);
+    free(conn->ends);
+    if (conn->last)
+        net_framer_fini(conn->last);
+    free(conn->last);
     net_buf_fini(&conn->plain);
     net_buf_fini(&conn->wire);
+    free(conn->large);
     free(conn);
     net_owner_rele(owner);
 }
@@ -170,10 +192,7 @@ static enum net_err conn_fill(struct net_conn *conn) {
     enum net_err err = NET_OK;
 
     if (!conn->tls) {
-        struct net_buf empty = conn->wire;
-
-        conn->wire = conn->plain;
-        conn->plain = empty;
+        net_buf_swap(&conn->wire, &conn->plain);
         return NET_OK;
     }
     while (!err && tls_ready(conn->tls) && conn->plain.len &&
@@ -188,12 +207,13 @@ static enum net_err conn_fill(struct net_conn *conn) {
     }
     if (!err && conn->stage == STAGE_FLUSH && conn->plain.len == 0)
         tls_bye(conn->tls);
-    return err ? err : tls_output(conn->tls, &conn->wire);
+    net_buf_swap(&conn->wire, tls_output(conn->tls));
+    return err;
 }
 
 /* The queue of a closed connection is empty, or can never be. */
 static void conn_flushed(struct net_conn *conn) {
-    if (conn->linger && !conn->broken) {
+    if (conn->linger && !conn->broken && !conn->heard) {
         conn->stage = STAGE_LINGER;
         conn_pump(conn);
     } else {
@@ -264,14 +284,31 @@ void net_conn_flush(struct net_conn *conn) { conn_send(conn); }
 /* ---- in --------------------------------------------------------------------
  */
 
-static void conn_receive(struct net_conn *conn) {
-    nng_iov iov = {conn->raw, sizeof(conn->raw)};
+/* Where the next read goes. Memory for much is there only while there is much,
+ * so that a connection that waits holds little. */
+static void conn_choose_raw(struct net_conn *conn) {
+    if (!conn->filled) {
+        free(conn->large);
+        conn->large = NULL;
+    } else if (!conn->large) {
+        conn->large = malloc(CONN_LARGE);
+    }
+    conn->raw = conn->large ? conn->large : conn->small;
+}
 
-    if (conn->receiving || conn->broken || conn->raw_len)
+/* At the gate, what is read goes behind what is there and does not suffice. */
+static void conn_receive(struct net_conn *conn) {
+    nng_iov iov;
+
+    if (conn->receiving || conn->broken || (conn->raw_len && !conn->gated))
         return;
     if (conn->stage != STAGE_LINGER &&
         (conn->stage != STAGE_OPEN || conn->paused))
         return;
+    if (conn->raw_len == 0)
+        conn_choose_raw(conn);
+    iov.iov_buf = conn->raw + conn->raw_len;
+    iov.iov_len = (conn->large ? CONN_LARGE : CONN_SMALL) - conn->raw_len;
     if (nng_aio_set_iov(conn->recv, 1, &iov)) {
         conn_break(conn, NET_ENOMEM, NULL);
         return;
@@ -283,7 +320,7 @@ static void conn_receive(struct net_conn *conn) {
 
 /* Delivers one piece of what TLS has decrypted. False: there is none. */
 static bool conn_decrypt(struct net_conn *conn) {
-    uint8_t plain[CONN_RAW];
+    uint8_t plain[CONN_PLAIN];
     char text[256];
     enum net_err err;
     size_t n;
@@ -291,13 +328,11 @@ static bool conn_decrypt(struct net_conn *conn) {
 
     /* The last words of a failed handshake, too: the alert. */
     conn_send(conn);
-    if (tls_ready(conn->tls) && !conn->secured) {
+    switch (step) {
+    case TLS_READY:
         conn->secured = true;
         conn->ops->secured(conn->arg);
-        if (conn->stage != STAGE_OPEN)
-            return false;
-    }
-    switch (step) {
+        return true;
     case TLS_DATA:
         conn->ops->data(conn->arg, plain, n);
         return true;
@@ -313,6 +348,74 @@ static bool conn_decrypt(struct net_conn *conn) {
     }
 }
 
+/* What TLS has read is no longer needed. */
+static void conn_taken(struct net_conn *conn) {
+    if (conn->tls && tls_waiting(conn->tls) == 0)
+        conn->raw_len = 0;
+}
+
+/* ---- the gate --------------------------------------------------------------
+ */
+
+/* TLS, or anything else? */
+static bool conn_first_byte(struct net_conn *conn) {
+    enum net_err err;
+
+    if (conn->raw[0] != TLS_FIRST_BYTE) {
+        conn->gated = false;
+        if (conn->gate.clear)
+            return true;
+        conn_break(conn, NET_EFRAMING, "clear text is not taken here");
+        return false;
+    }
+    if (!conn->gate.tls) {
+        conn_break(conn, NET_ETLS, "there is no certificate for TLS");
+        return false;
+    }
+    err = tls_new(&conn->tls, conn->gate.tls, NULL);
+    if (err)
+        conn_break(conn, err, NULL);
+    conn->gated = false;
+    return !err;
+}
+
+/* What the load balancer says of its client. A header that says nothing, as of
+ * the balancer's own checks, leaves the ends as they are. */
+static bool conn_proxy_header(struct net_conn *conn) {
+    struct net_ends ends;
+    size_t used;
+
+    if (net_proxy_read(conn->raw, conn->raw_len, &used, &ends)) {
+        conn_break(conn, NET_EFRAMING, "no PROXY protocol header");
+        return false;
+    }
+    if (!used)
+        return false;
+    conn->raw_len -= used;
+    memmove(conn->raw, conn->raw + used, conn->raw_len);
+    conn->gate.proxy = false;
+    if (ends.known) {
+        conn->ends = malloc(sizeof(ends));
+        if (!conn->ends) {
+            conn_break(conn, NET_ENOMEM, NULL);
+            return false;
+        }
+        *conn->ends = ends;
+    }
+    conn->gate.proxied(conn->arg);
+    return true;
+}
+
+/* True: something was done, and there may be more to do. */
+static bool conn_pass_gate(struct net_conn *conn) {
+    if (conn->raw_len == 0)
+        return false;
+    return conn->gate.proxy ? conn_proxy_header(conn) : conn_first_byte(conn);
+}
+
+/* ---- delivery --------------------------------------------------------------
+ */
+
 /* Delivers what was read, piece by piece, as long as the owner wants it. False:
  * nothing is left, or nothing is wanted. */
 static bool conn_deliver(struct net_conn *conn) {
@@ -320,22 +423,49 @@ static bool conn_deliver(struct net_conn *conn) {
 
     if (conn->stage != STAGE_OPEN || conn->paused || conn->broken)
         return false;
+    if (conn->gated)
+        return conn_pass_gate(conn);
     if (!conn->tls) {
         conn->raw_len = 0;
         if (n)
             conn->ops->data(conn->arg, conn->raw, n);
         return n > 0;
     }
-    if (conn_decrypt(conn))
+    if (n && tls_waiting(conn->tls) == 0)
+        tls_input(conn->tls, conn->raw, n);
+    if (conn_decrypt(conn)) {
+        conn_taken(conn);
         return true;
-    if (n == 0 || conn->stage != STAGE_OPEN || conn->paused || conn->broken)
-        return false;
-    conn->raw_len = 0;
-    if (tls_input(conn->tls, conn->raw, n)) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        return false;
     }
-    return true;
+    conn_taken(conn);
+    return false;
+}
+
+/* The owner has closed: whether the framing's own close has come. */
+static bool conn_hears_last(struct net_conn *conn) {
+    uint8_t plain[CONN_PLAIN];
+    size_t n = conn->raw_len;
+
+    if (!conn->tls)
+        return framer_ended(conn->last, conn->raw, n);
+    if (n && tls_waiting(conn->tls) == 0)
+        tls_input(conn->tls, conn->raw, n);
+    while (tls_read(conn->tls, plain, sizeof(plain), &n) == TLS_DATA)
+        if (framer_ended(conn->last, plain, n))
+            return true;
+    return false;
+}
+
+/* The owner has closed: what comes is dropped. */
+static void conn_drop(struct net_conn *conn) {
+    if (conn->last && conn->raw_len && !conn->heard)
+        conn->heard = conn_hears_last(conn);
+    conn->lingered += conn->raw_len;
+    conn->raw_len = 0;
+    /* Whoever goes on and on hears nothing. */
+    if (conn->lingered > CONN_LINGER ||
+        (conn->heard && conn->stage == STAGE_LINGER))
+        conn_finish(conn);
 }
 
 /* Only from callbacks of aios: it calls the owner. */
@@ -346,26 +476,73 @@ static void conn_pump(struct net_conn *conn) {
     while (conn_deliver(conn))
         ;
     if (conn->stage != STAGE_OPEN)
-        conn->raw_len = 0;
+        conn_drop(conn);
     conn_receive(conn);
     conn->pumping = false;
     conn_report(conn);
 }
 
+/* What is read together is passed on together, so that it leaves together: if
+ * the small buffer was filled, the rest is read before anything is delivered.
+ * nng reads what is there as it is asked to, so what is aborted is the waiting
+ * for more. True: a read is posted. */
+static bool conn_top_up(struct net_conn *conn) {
+    nng_iov iov;
+
+    if (conn->large || !conn->filled || conn->gated || conn->paused ||
+        conn->broken || conn->stage != STAGE_OPEN)
+        return false;
+    conn->large = malloc(CONN_LARGE);
+    if (!conn->large)
+        return false;
+    memcpy(conn->large, conn->small, conn->raw_len);
+    conn->raw = conn->large;
+    iov.iov_buf = conn->raw + conn->raw_len;
+    iov.iov_len = CONN_LARGE - conn->raw_len;
+    if (nng_aio_set_iov(conn->recv, 1, &iov))
+        return false;
+    conn->topping = true;
+    conn->receiving = true;
+    conn->posted++;
+    nng_stream_recv(conn->stream, conn->recv);
+    nng_aio_abort(conn->recv, NNG_ECANCELED);
+    return true;
+}
+
+static void conn_add_raw(struct net_conn *conn, size_t n) {
+    conn->raw_len += n;
+    conn->filled =
+        conn->raw_len == (conn->large ? (size_t)CONN_LARGE : CONN_SMALL);
+}
+
+/* The end of a read; true: there is something to deliver, or to report. */
+static bool conn_took(struct net_conn *conn) {
+    int rv = nng_aio_result(conn->recv);
+    size_t n = rv ? 0 : nng_aio_count(conn->recv);
+
+    if (conn->topping) {
+        /* If it failed, the next read will say so. */
+        conn->topping = false;
+        conn_add_raw(conn, n);
+        return true;
+    }
+    if (rv == 0 && n == 0)
+        rv = NNG_ECONNSHUT;
+    if (rv) {
+        conn_break(conn, net_err_of(rv), nng_strerror(rv));
+        return true;
+    }
+    conn_add_raw(conn, n);
+    return !conn_top_up(conn);
+}
+
 static void conn_received(void *arg) {
     struct net_conn *conn = arg;
-    int rv;
 
     net_lock(conn->owner);
     conn->receiving = false;
-    rv = nng_aio_result(conn->recv);
-    if (rv == 0 && nng_aio_count(conn->recv) == 0)
-        rv = NNG_ECONNSHUT;
-    if (rv)
-        conn_break(conn, net_err_of(rv), nng_strerror(rv));
-    else
-        conn->raw_len = nng_aio_count(conn->recv);
-    conn_pump(conn);
+    if (conn_took(conn))
+        conn_pump(conn);
     conn_leave(conn);
 }
 
@@ -409,6 +586,7 @@ enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
     conn->ops = ops;
     conn->arg = arg;
     conn->paused = true;
+    conn->raw = conn->small;
     if (nng_aio_alloc(&conn->recv, conn_received, conn) ||
         nng_aio_alloc(&conn->send, conn_sent, conn) ||
         nng_aio_alloc(&conn->timer, conn_timer, conn) ||
@@ -430,7 +608,7 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
                              const char *name) {
     enum net_err err;
 
-    if (conn->tls || conn->plain.len)
+    if (conn->tls || conn->plain.len || !*name)
         return NET_EARG; /* wire may wait for a callback: it has been sent */
     err = tls_new(&conn->tls, tls, name);
     if (err)
@@ -441,6 +619,16 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
     return NET_OK;
 }
 
+void net_conn_gate(struct net_conn *conn, const struct net_gate *gate) {
+    struct net_tls *old = conn->gate.tls;
+
+    if (gate->tls)
+        net_tls_hold(gate->tls);
+    conn->gate = *gate;
+    conn->gated = true;
+    net_tls_rele(old);
+}
+
 bool net_conn_is_secure(const struct net_conn *conn) { return conn->secured; }
 
 void net_conn_cipher(const struct net_conn *conn, char *out) {
@@ -449,8 +637,40 @@ void net_conn_cipher(const struct net_conn *conn, char *out) {
         tls_cipher(conn->tls, out);
 }
 
-void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port) {
-    net_stream_peer(conn->stream, addr, port);
+bool net_conn_resumed(const struct net_conn *conn) {
+    return conn->secured && tls_resumed(conn->tls);
+}
+
+void net_conn_protocol(const struct net_conn *conn, char *out) {
+    out[0] = '\0';
+    if (conn->secured)
+        tls_protocol(conn->tls, out);
+}
+
+void net_conn_ends(const struct net_conn *conn, struct net_ends *ends) {
+    if (conn->ends) {
+        *ends = *conn->ends;
+        return;
+    }
+    memset(ends, 0, sizeof(*ends));
+    net_stream_peer(conn->stream, ends->from, &ends->from_port);
+    net_stream_local(conn->stream, ends->to, &ends->to_port);
+    ends->known = ends->from[0] && ends->to[0];
+}
+
+void net_conn_close_framed(struct net_conn *conn, struct net_framer *framer,
+                           enum net_close how, uint32_t ms) {
+    if (conn && how == NET_CLOSE_LINGER && framer_ends(framer)) {
+        conn->last = malloc(sizeof(*conn->last));
+        if (conn->last) {
+            *conn->last = *framer;
+            memset(framer, 0, sizeof(*framer));
+            /* What was read before may have it. */
+            conn->heard = framer_ended(conn->last, NULL, 0);
+        }
+    }
+    net_framer_fini(framer);
+    net_conn_close(conn, how, ms);
 }
 
 void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {

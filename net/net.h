@@ -97,17 +97,70 @@ void net_timer_stop(struct net_timer *timer);
 /* Takes the timer; NULL is fine. */
 void net_timer_free(struct net_timer *timer);
 
+/* ---- ends of a connection ---------------------------------------------------
+ */
+
+/* Who speaks with whom, as the PROXY protocol of load balancers tells. */
+struct net_ends {
+    bool known; /* if not, nothing was told */
+    char from[48], to[48];
+    uint16_t from_port, to_port;
+};
+
+enum { NET_PROXY_MAX = 108 };
+
+/* Reads a header of version 1 or 2 at the start of n bytes; *used is its
+ * length, 0: there is more to come. NET_EFRAMING: it is none. */
+NET_NODISCARD enum net_err net_proxy_read(const uint8_t *p, size_t n,
+                                          size_t *used, struct net_ends *ends);
+/* Writes one; returns its length. */
+size_t net_proxy_write(uint8_t out[NET_PROXY_MAX], unsigned version,
+                       const struct net_ends *ends);
+
+/* Addresses with the same first bits. */
+struct net_range {
+    uint8_t addr[16]; /* IPv4 as ::ffff:0:0/96 */
+    unsigned bits;
+};
+
+/* "192.0.2.0/24", "2001:db8::/32" or one address. NET_EARG: none of these. */
+NET_NODISCARD enum net_err net_range_parse(const char *text,
+                                           struct net_range *range);
+bool net_range_has(const struct net_range *range, const char *addr);
+
 /* ---- TLS ------------------------------------------------------------------
  */
 
-/* What is trusted, and the sessions that may be resumed. Immutable, shared by
+/* What is trusted or shown, and what is needed to resume sessions. Shared by
  * any number of connections on any thread; held by each. */
 struct net_tls;
 
 /* For the dialling side. ca_file: PEM file of the authorities to trust; NULL
- * for those of the system. On an error `text` (256 bytes) says why. */
+ * for those of the system. Sessions are resumed by their tickets. On an error
+ * `text` (256 bytes) says why. */
 NET_NODISCARD enum net_err net_tls_client(struct net_tls **out,
                                           const char *ca_file, char *text);
+
+/* PEM files: a certificate with its chain, and its private key; key NULL: in
+ * the same file. */
+struct net_cert {
+    const char *certificate, *key;
+};
+
+/* For the accepting side. A client that names a host (SNI) gets the first
+ * certificate that is good for it; every other one gets the first. Tickets are
+ * encrypted by keys that are only in memory and change every 12 hours. */
+NET_NODISCARD enum net_err net_tls_server(struct net_tls **out,
+                                          const struct net_cert *certs,
+                                          size_t n, char *text);
+/* Adds a protocol to those that ALPN offers (dialling) or takes (accepting), in
+ * order of preference. Before the first connection. */
+NET_NODISCARD enum net_err net_tls_offer(struct net_tls *tls,
+                                         const char *protocol);
+/* Takes over the keys of old's tickets, so that a reload of certificates does
+ * not end them. Before the first connection of tls; either may be NULL. */
+void net_tls_inherit(struct net_tls *tls, struct net_tls *old);
+void net_tls_hold(struct net_tls *tls);
 /* Gives back the caller's hold; NULL is fine. Any thread, no lock. */
 void net_tls_rele(struct net_tls *tls);
 
@@ -142,6 +195,21 @@ net_conn_new(struct net_conn **out, struct net_owner *owner,
              struct nng_stream *stream, const struct net_marks *marks,
              const struct net_conn_ops *ops, void *arg);
 
+/* What an accepted connection may begin with. */
+struct net_gate {
+    struct net_tls *tls; /* TLS, told by its first byte; NULL: refused */
+    bool clear;          /* anything else; if not, it is refused */
+    bool proxy;          /* a PROXY protocol header, before all else */
+    /* The header is read: net_conn_ends says who it is. May close, and may
+     * set another gate, without `proxy`. */
+    void (*proxied)(void *arg);
+};
+
+/* Looks at what comes before `data` is called: for accepted connections, before
+ * the first net_conn_resume. Holds gate->tls. `secured` is called if there is
+ * TLS; `closed` with NET_EFRAMING for what the gate does not let in. */
+void net_conn_gate(struct net_conn *conn, const struct net_gate *gate);
+
 /* Queues n bytes (copied). Nothing leaves before net_conn_flush: so header and
  * body, or many stanzas, go in one write and one TLS record. On NET_EFULL or
  * NET_ENOMEM nothing was queued. */
@@ -162,17 +230,24 @@ void net_conn_pause(struct net_conn *conn);
 void net_conn_resume(struct net_conn *conn);
 
 /* Speaks TLS from here on as a client: SNI and certificate are `name`'s.
+ * (Accepted connections get theirs by net_conn_gate.)
  * Calls `secured`, or `closed` with NET_ETLS or NET_ECERT. What was queued
  * must have been sent before. For STARTTLS call it from `data`; what follows
- * in that same chunk is plain text that somebody slipped in: do not use it. */
+ * in that same chunk is plain text that somebody slipped in: do not use it.
+ * NET_EARG: no name, or not in this state. */
 NET_NODISCARD enum net_err
 net_conn_secure(struct net_conn *conn, struct net_tls *tls, const char *name);
 bool net_conn_is_secure(const struct net_conn *conn);
 /* E.g. "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in clear; into out[64]. */
 void net_conn_cipher(const struct net_conn *conn, char *out);
+/* Whether its TLS session is the continuation of an earlier one. */
+bool net_conn_resumed(const struct net_conn *conn);
+/* The protocol that ALPN chose, or "", into out[32]. */
+void net_conn_protocol(const struct net_conn *conn, char *out);
 
-/* As net_stream_peer. */
-void net_conn_peer(const struct net_conn *conn, char addr[48], uint16_t *port);
+/* The peer and the end that it has connected to; after a PROXY header, what
+ * that says. */
+void net_conn_ends(const struct net_conn *conn, struct net_ends *ends);
 
 enum net_close {
     NET_CLOSE_ABORT,  /* at once; what is queued is lost */
@@ -223,7 +298,8 @@ void net_resolver_free(struct net_resolver *resolver);
 
 struct net_target {
     const char *host;    /* name or address; with a service: the domain */
-    uint16_t port;       /* with a service: where to go if there is no SRV */
+    uint16_t port;       /* with a service: where to go if there is no SRV; 0:
+                            nowhere */
     const char *service; /* "_xmpp-client._tcp": look SRV up; NULL: do not */
 };
 
@@ -255,33 +331,58 @@ NET_NODISCARD enum net_err net_parse_address(const char *text, char host[256],
 
 /* Cuts a byte stream into frames. Sans-I/O, belongs to one thread at a time.
  *
- * native  the dialling side sends NET_PREFACE once; then, both ways, each frame
- *         is its length as a varint (shortest form, at most 5 bytes) + frame
- * SP      what nng's pair0 speaks over tcp: each side sends 8 bytes
- *         00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, +
- * frame
+ * native     the dialling side sends NET_PREFACE once; then, both ways, each
+ *            frame is its length as a varint (shortest form, at most 5 bytes) +
+ *            frame
+ * SP         what nng's pair0 speaks over tcp: each side sends 8 bytes
+ *            00 'S' 'P' 00 00 10 00 00; then 8 bytes of length, big-endian, +
+ *            frame
+ * WebSocket  RFC 6455: each frame is one binary message; accepting side only
  */
 #define NET_PREFACE "TRS1"
-enum { NET_HEADER_MAX = 8 };
+#define NET_ALPN "terse/1"       /* of native framing and SP, inside TLS */
+#define NET_ALPN_HTTP "http/1.1" /* of WebSocket */
+enum { NET_HEADER_MAX = 10 };
 
 enum net_framing {
     NET_FRAMING_DETECT, /* accepting side: the first byte will tell */
     NET_FRAMING_NATIVE,
     NET_FRAMING_SP,
+    NET_FRAMING_WS,
 };
+/* "native", "sp" or "websocket", for a log. Static. */
+const char *net_framing_name(enum net_framing framing);
+
+/* Which WebSocket handshakes are taken. */
+struct net_ws_rules {
+    const char *path;    /* of the request, e.g. "/terse" */
+    const char *origins; /* that browsers may come from, separated by blanks;
+                            "*": any; NULL: none */
+};
+
+struct ws;
 
 struct net_framer {
     enum net_framing framing;
-    bool started;     /* the peer's preface or SP header is read, or not due */
+    bool started;     /* the peer's preface, SP header or HTTP request is read,
+                         or not due */
     uint32_t max;     /* bytes of one frame */
     enum net_err err; /* once not NET_OK, for good */
     uint8_t *data;    /* bytes read, not yet given out */
     size_t off, len, cap;
+    unsigned allowed;                 /* 1 << framing, each */
+    const struct net_ws_rules *rules; /* borrowed until started */
+    struct ws *ws;                    /* of WebSocket */
 };
 
-/* NET_FRAMING_DETECT on the accepting side; the dialling side says which. */
+/* NET_FRAMING_DETECT on the accepting side; the dialling side says which.
+ * Detects native framing and SP. */
 void net_framer_init(struct net_framer *framer, enum net_framing framing,
                      uint32_t max);
+/* Detects those of `allowed` (1 << framing, each) from here on. rules: of
+ * WebSocket, borrowed until framer->started. */
+void net_framer_allow(struct net_framer *framer, unsigned allowed,
+                      const struct net_ws_rules *rules);
 void net_framer_fini(struct net_framer *framer);
 /* What a side has to send before its first frame: the dialling side at once,
  * the accepting side as soon as framer->started. Static; *n may be 0. */
@@ -292,11 +393,25 @@ NET_NODISCARD enum net_err net_framer_feed(struct net_framer *framer,
                                            const void *p, size_t n);
 /* The next whole frame; *frame is NULL if there is none yet. Borrowed until the
  * next call. A length over max is NET_ELIMIT as soon as it is read: the frame's
- * bytes are never waited for. */
+ * bytes are never waited for. NET_EEOF: the peer has closed WebSocket. */
 NET_NODISCARD enum net_err net_framer_next(struct net_framer *framer,
                                            const uint8_t **frame, size_t *n);
 /* What goes before a frame of n bytes; returns its length. framing is known. */
 size_t net_framer_header(const struct net_framer *framer, size_t n,
                          uint8_t header[NET_HEADER_MAX]);
+/* What framing itself has to say, to be sent before the next frame: *n bytes,
+ * borrowed until net_framer_said, which has to follow. */
+const void *net_framer_output(struct net_framer *framer, size_t *n);
+void net_framer_said(struct net_framer *framer);
+/* Nothing follows from us. WebSocket: says close, for the reason of an error of
+ * net_framer_next or else this code, or refuses the handshake. */
+void net_framer_bye(struct net_framer *framer, uint16_t code,
+                    const char *reason);
+
+/* As net_conn_close, taking what is in the framer as well: where the framing
+ * has a close of its own, NET_CLOSE_LINGER ends when the peer has answered
+ * ours. */
+void net_conn_close_framed(struct net_conn *conn, struct net_framer *framer,
+                           enum net_close how, uint32_t ms);
 
 #endif

@@ -95,11 +95,30 @@ static void got_addresses(void *arg, int status, int timeouts,
     job_addresses(job);
 }
 
+/* Whether the place is an address already. c-ares would ask for it as for any
+ * name, and wait for an answer. */
+static bool take_literal(struct job *job) {
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    const char *host = job->places[job->at].host;
+
+    if (inet_pton(AF_INET, host, &four.sin_addr) == 1)
+        add_address(job, (const struct sockaddr *)&four);
+    else if (inet_pton(AF_INET6, host, &six.sin6_addr) == 1)
+        add_address(job, (const struct sockaddr *)&six);
+    else
+        return false;
+    return true;
+}
+
 /* Looks up the addresses of the next place; a place without is skipped. */
 static void job_addresses(struct job *job) {
     struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
                                         .ai_socktype = SOCK_STREAM};
 
+    while (job->at < job->n_places && job->list.n < RESOLVE_MAX &&
+           take_literal(job))
+        job->at++;
     if (job->at == job->n_places || job->list.n == RESOLVE_MAX) {
         job_finish(job, NET_OK);
         return;
@@ -154,7 +173,7 @@ static bool take_srv(struct job *job, const struct ares_srv_reply *srv) {
         p->priority = srv->priority;
         p->weight = srv->weight;
     }
-    if (n == 0)
+    if (n == 0 && fallback.port)
         job->places[n++] = fallback;
     job->n_places = n;
     order_places(job);

@@ -1,92 +1,97 @@
-/* tls.c: see tls.h. A server side would be a second tls_new and a net_tls made
- * with a certificate; everything else serves both. */
+/* tls.c: see tls.h. */
 #include "net/tls.h"
+#include "net/tls_names.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <arpa/inet.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-
-struct net_tls {
-    atomic_uint refs;
-    SSL_CTX *ctx;
-};
 
 struct tls {
     struct net_tls *ctx;
     SSL *ssl;
-    BIO *in, *out; /* the SSL's own */
+    const uint8_t *in; /* not ours: what the peer sent and OpenSSL has not
+                          read */
+    size_t n_in;
+    struct net_buf out;
     bool ready;
     unsigned long error; /* OpenSSL's, of what failed */
     long verify;         /* X509_V_OK, or what was wrong */
+    char name[];         /* of the server, if we dial */
 };
 
-/* OpenSSL queues errors per thread, and nng's threads serve many connections:
- * the queue is emptied before each call, and read right after. */
-static unsigned long last_error(void) {
-    unsigned long e = ERR_peek_last_error();
+/* ---- the BIO ---------------------------------------------------------------
+ *
+ * Two memory BIOs would copy all that comes and goes once more, and keep what
+ * they grew to.
+ */
 
-    ERR_clear_error();
-    return e;
+static int bio_read(BIO *bio, char *p, size_t cap, size_t *n) {
+    struct tls *tls = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    if (tls->n_in == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    *n = tls->n_in < cap ? tls->n_in : cap;
+    memcpy(p, tls->in, *n);
+    tls->in += *n;
+    tls->n_in -= *n;
+    return 1;
 }
 
-static void words(unsigned long e, char *text) {
-    const char *reason = e ? ERR_reason_error_string(e) : NULL;
+static int bio_write(BIO *bio, const char *p, size_t n, size_t *done) {
+    struct tls *tls = BIO_get_data(bio);
 
-    snprintf(text, 256, "%s", reason ? reason : "TLS failed");
+    BIO_clear_retry_flags(bio);
+    if (net_buf_append(&tls->out, p, n))
+        return 0;
+    *done = n;
+    return 1;
 }
 
-enum net_err net_tls_client(struct net_tls **out, const char *ca_file,
-                            char *text) {
-    struct net_tls *tls = calloc(1, sizeof(*tls));
-    int ok;
-
-    snprintf(text, 256, "out of memory");
-    if (!tls)
-        return NET_ENOMEM;
-    if (ca_file && access(ca_file, R_OK)) {
-        snprintf(text, 256, "%s", strerror(errno));
-        free(tls);
-        return NET_EARG;
-    }
-    ERR_clear_error();
-    atomic_init(&tls->refs, 1);
-    tls->ctx = SSL_CTX_new(TLS_client_method());
-    if (!tls->ctx) {
-        free(tls);
-        return NET_ENOMEM;
-    }
-    SSL_CTX_set_min_proto_version(tls->ctx, TLS1_2_VERSION);
-    SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(tls->ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(tls->ctx,
-                        SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    ok = ca_file ? SSL_CTX_load_verify_file(tls->ctx, ca_file)
-                 : SSL_CTX_set_default_verify_paths(tls->ctx);
-    if (ok != 1) {
-        words(last_error(), text);
-        net_tls_rele(tls);
-        return NET_EARG;
-    }
-    *out = tls;
-    return NET_OK;
+static long bio_ctrl(BIO *bio, int cmd, long arg, void *p) {
+    (void)bio;
+    (void)arg;
+    (void)p;
+    return cmd == BIO_CTRL_FLUSH;
 }
 
-void net_tls_rele(struct net_tls *tls) {
-    if (!tls)
+static BIO_METHOD *method;
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+
+static void method_init(void) {
+    int type = BIO_get_new_index();
+
+    if (type == -1)
         return;
-    if (atomic_fetch_sub_explicit(&tls->refs, 1, memory_order_acq_rel) != 1)
+    method = BIO_meth_new(type | BIO_TYPE_SOURCE_SINK, "net");
+    if (!method)
         return;
-    SSL_CTX_free(tls->ctx);
-    free(tls);
+    BIO_meth_set_read_ex(method, bio_read);
+    BIO_meth_set_write_ex(method, bio_write);
+    BIO_meth_set_ctrl(method, bio_ctrl);
 }
+
+static BIO *bio_new(struct tls *tls) {
+    BIO *bio;
+
+    pthread_once(&method_once, method_init);
+    bio = method ? BIO_new(method) : NULL;
+    if (!bio)
+        return NULL;
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    return bio;
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
 
 /* The name that the certificate has to carry, and SNI, which is for names
  * only. */
@@ -96,31 +101,56 @@ static bool set_name(SSL *ssl, const char *name) {
     if (inet_pton(AF_INET, name, addr) == 1 ||
         inet_pton(AF_INET6, name, addr) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, tls_names_verify);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name) == 1 &&
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+static bool begin_client(struct tls *tls) {
+    const struct net_tls *ctx = tls->ctx;
+    SSL_SESSION *session;
+
+    if (!set_name(tls->ssl, tls->name))
+        return false;
+    if (ctx->n_alpn &&
+        SSL_set_alpn_protos(tls->ssl, (const unsigned char *)ctx->alpn,
+                            (unsigned)ctx->n_alpn))
+        return false;
+    session = tls_session_take(tls->ctx, tls->name);
+    if (session && SSL_set_session(tls->ssl, session) != 1)
+        ERR_clear_error(); /* a whole handshake, then */
+    SSL_SESSION_free(session);
+    SSL_set_connect_state(tls->ssl);
+    return true;
+}
+
 enum net_err tls_new(struct tls **out, struct net_tls *ctx, const char *name) {
-    struct tls *tls = calloc(1, sizeof(*tls));
+    size_t n = name ? strlen(name) + 1 : 1;
+    struct tls *tls = calloc(1, sizeof(*tls) + n);
+    BIO *bio;
+    bool ok;
 
     if (!tls)
         return NET_ENOMEM;
+    net_tls_hold(ctx);
+    tls->ctx = ctx;
+    if (name)
+        memcpy(tls->name, name, n);
     tls->ssl = SSL_new(ctx->ctx);
-    tls->in = BIO_new(BIO_s_mem());
-    tls->out = BIO_new(BIO_s_mem());
-    if (!tls->ssl || !tls->in || !tls->out || !set_name(tls->ssl, name)) {
-        BIO_free(tls->in);
-        BIO_free(tls->out);
-        SSL_free(tls->ssl);
-        free(tls);
+    bio = tls->ssl ? bio_new(tls) : NULL;
+    if (bio) {
+        SSL_set_bio(tls->ssl, bio, bio);
+        SSL_set_app_data(tls->ssl, tls->name);
+    }
+    ok = bio && (!name || begin_client(tls));
+    if (!ok) {
         ERR_clear_error();
+        tls_free(tls);
         return NET_ENOMEM;
     }
-    SSL_set_bio(tls->ssl, tls->in, tls->out);
-    SSL_set_connect_state(tls->ssl);
-    atomic_fetch_add_explicit(&ctx->refs, 1, memory_order_relaxed);
-    tls->ctx = ctx;
+    if (!name)
+        SSL_set_accept_state(tls->ssl);
     *out = tls;
     return NET_OK;
 }
@@ -128,18 +158,29 @@ enum net_err tls_new(struct tls **out, struct net_tls *ctx, const char *name) {
 void tls_free(struct tls *tls) {
     if (!tls)
         return;
-    SSL_free(tls->ssl); /* and the BIOs */
+    /* A connection that was lost may be resumed like one that ended well. */
+    if (tls->ssl && tls->ready)
+        SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(tls->ssl); /* and the BIO */
+    net_buf_fini(&tls->out);
     net_tls_rele(tls->ctx);
     free(tls);
 }
 
+/* ---- bytes -----------------------------------------------------------------
+ */
+
 bool tls_ready(const struct tls *tls) { return tls->ready; }
 
-enum net_err tls_input(struct tls *tls, const void *p, size_t n) {
-    size_t done;
+void tls_input(struct tls *tls, const void *p, size_t n) {
+    tls->in = p;
+    tls->n_in = n;
+}
 
-    return BIO_write_ex(tls->in, p, n, &done) == 1 && done == n ? NET_OK
-                                                                : NET_ENOMEM;
+size_t tls_waiting(const struct tls *tls) { return tls->n_in; }
+
+struct net_buf *tls_output(struct tls *tls) {
+    return &tls->out;
 }
 
 static enum tls_step failed(struct tls *tls, int rv) {
@@ -150,7 +191,7 @@ static enum tls_step failed(struct tls *tls, int rv) {
     case SSL_ERROR_ZERO_RETURN:
         return TLS_EOF;
     default:
-        tls->error = last_error();
+        tls->error = tls_last_error();
         tls->verify = SSL_get_verify_result(tls->ssl);
         return TLS_FAIL;
     }
@@ -166,6 +207,7 @@ enum tls_step tls_read(struct tls *tls, void *p, size_t cap, size_t *n) {
         if (rv != 1)
             return failed(tls, rv);
         tls->ready = true;
+        return TLS_READY;
     }
     rv = SSL_read_ex(tls->ssl, p, cap, n);
     return rv == 1 ? TLS_DATA : failed(tls, rv);
@@ -175,8 +217,10 @@ enum net_err tls_write(struct tls *tls, const void *p, size_t n) {
     size_t done;
 
     ERR_clear_error();
-    return SSL_write_ex(tls->ssl, p, n, &done) == 1 && done == n ? NET_OK
-                                                                 : NET_ETLS;
+    if (SSL_write_ex(tls->ssl, p, n, &done) == 1 && done == n)
+        return NET_OK;
+    ERR_clear_error();
+    return NET_ETLS;
 }
 
 void tls_bye(struct tls *tls) {
@@ -185,29 +229,31 @@ void tls_bye(struct tls *tls) {
         (void)SSL_shutdown(tls->ssl);
 }
 
-enum net_err tls_output(struct tls *tls, struct net_buf *out) {
-    char *p;
-    long n = BIO_get_mem_data(tls->out, &p);
-    enum net_err err;
-
-    if (n <= 0)
-        return NET_OK;
-    err = net_buf_append(out, p, (size_t)n);
-    if (!err)
-        (void)BIO_reset(tls->out);
-    return err;
-}
+/* ---- what it is ------------------------------------------------------------
+ */
 
 enum net_err tls_error(const struct tls *tls, char *text) {
     if (tls->verify != X509_V_OK) {
         snprintf(text, 256, "%s", X509_verify_cert_error_string(tls->verify));
         return NET_ECERT;
     }
-    words(tls->error, text);
+    tls_words(tls->error, text);
     return NET_ETLS;
 }
 
 void tls_cipher(const struct tls *tls, char *out) {
     snprintf(out, 64, "%s %s", SSL_get_version(tls->ssl),
              SSL_get_cipher_name(tls->ssl));
+}
+
+bool tls_resumed(const struct tls *tls) {
+    return SSL_session_reused(tls->ssl) == 1;
+}
+
+void tls_protocol(const struct tls *tls, char *out) {
+    const unsigned char *p;
+    unsigned n;
+
+    SSL_get0_alpn_selected(tls->ssl, &p, &n);
+    snprintf(out, 32, "%.*s", (int)(n < 31 ? n : 31), p ? (const char *)p : "");
 }

@@ -10,11 +10,13 @@
 #include <ini.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 enum row_type {
     ROW_STRING,   /* char * */
     ROW_FILE,     /* char *: a path */
     ROW_ADDRESS,  /* char *: host[:port] */
+    ROW_ADMIN,    /* char *: 127.x.x.x:port or [::1]:port */
     ROW_LISTEN,   /* into config.listen: one address per line */
     ROW_CHOICE,   /* uint32_t: index into choices */
     ROW_NUMBER,   /* uint32_t */
@@ -33,8 +35,13 @@ struct config_row {
     const char *help;
 };
 
+static const char *const tls_names[] = {"starttls", "direct", "any", NULL};
 static const char *const starttls_names[] = {"required", "optional", "off",
                                              NULL};
+
+static const char *const proxy_names[] = {"off", "v1", "v2", NULL};
+static const char *const switch_names[] = {"on", "off", NULL};
+static const char *const clear_names[] = {"loopback", "on", "off", NULL};
 
 #define AT(member) offsetof(struct config, member)
 #define DOMAIN_AT(member) offsetof(struct config_domain, member)
@@ -45,7 +52,37 @@ static const char *const starttls_names[] = {"required", "optional", "off",
 static const struct config_row config_rows[] = {
     {"listen", ROW_LISTEN, "127.0.0.1:5333", false, AT(listen), 0, 0, NULL,
      "Address and port for clients, `*:5333` for all addresses; may be given\n"
-     "up to 16 times. Native and SP framing are told apart on one port."},
+     "up to 16 times. TLS or not, and the bindings, are told apart on one\n"
+     "port."},
+    {"certificate", ROW_FILE, NULL, true, AT(certificate), 0, 0, NULL,
+     "PEM file of the certificate, with its chain, that is shown to clients;\n"
+     "read again on SIGHUP. A domain may have its own; a client that names\n"
+     "none of them gets this one, or else that of the first domain."},
+    {"key", ROW_FILE, NULL, true, AT(key), 0, 0, NULL,
+     "PEM file of its private key; default: in the file of the certificate."},
+    {"clear", ROW_CHOICE, "loopback", true, AT(clear), 0, 0, clear_names,
+     "Which clients may do without TLS: those that connect from this\n"
+     "machine (loopback; behind a load balancer, whoever its header says),\n"
+     "all (on: passwords and texts can be read on the way), or none (off)."},
+    {"native", ROW_CHOICE, "on", true, AT(native), 0, 0, switch_names,
+     "Native framing, of libterse-client and terse-agent: on or off."},
+    {"sp", ROW_CHOICE, "on", true, AT(sp), 0, 0, switch_names,
+     "Framing of nng's and nanomsg's pair0 sockets: on or off."},
+    {"websocket", ROW_CHOICE, "on", true, AT(websocket), 0, 0, switch_names,
+     "WebSocket, subprotocols terse.v1 and pair.sp.nanomsg.org: on or off."},
+    {"ws_path", ROW_STRING, "/terse", true, AT(ws_path), 0, 0, NULL,
+     "Path of WebSocket's URL."},
+    {"ws_origins", ROW_STRING, NULL, true, AT(ws_origins), 0, 0, NULL,
+     "Web sites whose pages may connect, separated by blanks, such as\n"
+     "`https://chat.example.org`; `*`: all. Default: none. Programs that are\n"
+     "no browsers send no origin, and may."},
+    {"proxy_protocol_from", ROW_STRING, NULL, true, AT(proxy_protocol_from), 0,
+     0, NULL,
+     "Addresses of load balancers, `192.0.2.4 2001:db8:1::/48`. A connection\n"
+     "from there has to begin with a PROXY protocol header, version 1 or 2,\n"
+     "and whom that names is the client, to limits and in the log."},
+    {"handshake_timeout", ROW_DURATION, "10s", true, AT(handshake_timeout), 100,
+     HOUR, NULL, "Time for TLS and the first bytes of a binding."},
     {"log_level", ROW_CHOICE, "info", true, AT(log_level), 0, 0,
      log_level_names, "What is logged: error, warn, info or debug."},
     {"dns_servers", ROW_STRING, NULL, false, AT(dns_servers), 0, 0, NULL,
@@ -54,11 +91,37 @@ static const struct config_row config_rows[] = {
     {"max_connections", ROW_NUMBER, "10000", true, AT(max_connections), 1,
      10000000, NULL, "Clients at a time; more are hung up on."},
     {"max_per_address", ROW_NUMBER, "1000", true, AT(max_per_address), 1,
-     10000000, NULL, "Clients at a time from one address."},
+     10000000, NULL,
+     "Clients at a time from one address; of IPv6, from one /64."},
+    {"connect_rate", ROW_NUMBER, "100", true, AT(connect_rate), 1, 1000000,
+     NULL,
+     "New clients per second from one address; ten times as many at\n"
+     "once. What is over it is hung up on."},
+    {"memory", ROW_BYTES, "1024M", true, AT(memory), 1048576, UINT32_MAX, NULL,
+     "Bytes that all queues and half-read stanzas may take together. Over\n"
+     "it, who holds most is sent away, and new clients are hung up on."},
     {"login_bytes", ROW_BYTES, "64k", true, AT(login_bytes), 1024, 16777216,
      NULL, "Bytes that a client may send before it is logged in."},
     {"login_timeout", ROW_DURATION, "60s", true, AT(login_timeout), 100, HOUR,
      NULL, "Time from connecting to being logged in."},
+    {"stanza_rate", ROW_NUMBER, "1000", true, AT(stanza_rate), 1, 1000000, NULL,
+     "Stanzas per second from one client. Over it, the client is read more\n"
+     "slowly; nothing is lost."},
+    {"stanza_burst", ROW_NUMBER, "5000", true, AT(stanza_burst), 1, 10000000,
+     NULL, "Stanzas at once, after a while of silence."},
+    {"byte_rate", ROW_BYTES, "4M", true, AT(byte_rate), 256, 1073741824, NULL,
+     "The same for bytes per second, of frames as they are when unpacked."},
+    {"byte_burst", ROW_BYTES, "16M", true, AT(byte_burst), 1024, 1073741824,
+     NULL, "Bytes at once, after a while of silence."},
+    {"flood_timeout", ROW_DURATION, "5m", true, AT(flood_timeout), 100, HOUR,
+     NULL,
+     "Time that a client may be slowed down without ever being quiet\n"
+     "for as long as its burst takes; then it is refused."},
+    {"heartbeat", ROW_DURATION, "5m", true, AT(heartbeat), 100, 24 * HOUR, NULL,
+     "Silence after which a client that can answer is asked whether it is\n"
+     "still there. A client may ask for less, or for up to four times this."},
+    {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
+     HOUR, NULL, "Time for its answer; then it counts as lost."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,
@@ -85,6 +148,9 @@ static const struct config_row config_rows[] = {
      NULL, "Bytes of one attribute value or run of text."},
     {"name_bytes", ROW_BYTES, "1024", true, AT(limits.name_bytes), 64, 65536,
      NULL, "Bytes of one name or namespace name."},
+    {"admin", ROW_ADMIN, NULL, false, AT(admin), 0, 0, NULL,
+     "Loopback address and port for /metrics, /healthz, /readyz, /sessions\n"
+     "over HTTP, `127.0.0.1:9333`. Default: none."},
     {"state_slots", ROW_NUMBER, "48", true, AT(state.slots), 0, 192, NULL,
      "Strings in slots that a connection remembers of what the server sends, "
      "so\n"
@@ -100,8 +166,13 @@ static const struct config_row config_rows[] = {
 
 static const struct config_row domain_rows[] = {
     {"server", ROW_ADDRESS, NULL, true, DOMAIN_AT(server), 0, 0, NULL,
-     "Address of its XMPP server, `host:port` (port 5222 if left out).\n"
-     "Default: what DNS says, SRV _xmpp-client._tcp, then the domain itself."},
+     "Address of its XMPP server, `host:port` (port 5222 if left out, 5223\n"
+     "with tls = direct). Default: what DNS says, SRV _xmpp-client._tcp or\n"
+     "_xmpps-client._tcp, then the domain itself."},
+    {"tls", ROW_CHOICE, "starttls", true, DOMAIN_AT(tls_how), 0, 0, tls_names,
+     "starttls: the stream begins in clear. direct: TLS from the first byte\n"
+     "(XEP-0368). any: direct where SRV _xmpps-client._tcp says where and it\n"
+     "answers there, else starttls; without `server =` only."},
     {"starttls", ROW_CHOICE, "required", true, DOMAIN_AT(starttls), 0, 0,
      starttls_names,
      "required: TLS, with a certificate for this domain, or nothing.\n"
@@ -109,6 +180,15 @@ static const struct config_row domain_rows[] = {
      "take the offer away. off: plain text, for a server on this machine."},
     {"ca_file", ROW_FILE, NULL, true, DOMAIN_AT(ca_file), 0, 0, NULL,
      "PEM file of the authorities to trust instead of the system's."},
+    {"send_proxy", ROW_CHOICE, "off", true, DOMAIN_AT(send_proxy), 0, 0,
+     proxy_names,
+     "Tells the server the client's address by a PROXY protocol header of\n"
+     "this version (v1, v2): its listener has to expect one, in ejabberd by\n"
+     "use_proxy_protocol: true."},
+    {"certificate", ROW_FILE, NULL, true, DOMAIN_AT(certificate), 0, 0, NULL,
+     "PEM file of the certificate for clients that name this domain (SNI)."},
+    {"key", ROW_FILE, NULL, true, DOMAIN_AT(key), 0, 0, NULL,
+     "PEM file of its private key; default: in the file of the certificate."},
 };
 
 #define N_ROWS (sizeof(config_rows) / sizeof(config_rows[0]))
@@ -122,6 +202,8 @@ static void domain_free(struct config_domain *domain) {
     free(domain->name);
     free(domain->server);
     free(domain->ca_file);
+    free(domain->certificate);
+    free(domain->key);
     free(domain);
 }
 
@@ -138,13 +220,20 @@ void config_rele(struct config *config) {
         next = d->next;
         domain_free(d);
     }
+    net_tls_rele(config->tls);
+    free(config->certificate);
+    free(config->key);
+    free(config->ws_path);
+    free(config->ws_origins);
+    free(config->proxy_protocol_from);
+    free(config->balancers);
     free(config->dns_servers);
     free(config);
 }
 
-const struct config_domain *config_find(const struct config *config,
-                                        const char *name) {
-    const struct config_domain *d = config->domains;
+struct config_domain *config_find(const struct config *config,
+                                  const char *name) {
+    struct config_domain *d = config->domains;
 
     while (d && strcasecmp(d->name, name) != 0)
         d = d->next;
@@ -263,6 +352,11 @@ static const char *set_row(const struct config_row *row, void *base,
     case ROW_BYTES:
     case ROW_DURATION:
         return parse_number(row, value, at);
+    case ROW_ADMIN:
+        if (net_parse_address(value, host, &port, 0) ||
+            (strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0))
+            return "not a loopback address with a port";
+        return set_string(at, value);
     case ROW_ADDRESS:
         if (net_parse_address(value, host, &port, 5222) || port == 0)
             return "not an address";
@@ -384,15 +478,20 @@ static int set_option(void *arg, const char *section, const char *name,
 /* What only the whole file can tell. */
 static void finish(struct parser *p) {
     struct config *config = p->config;
-    char text[256];
+    char text[256], wrong[600];
 
     p->line = p->line ? p->line : 1;
     if (!config->domains)
         complain(p, "no [domain …] section: nobody could log in", NULL);
     if (config->n_listen == 0 && add_listen(config, config_rows[0].def))
         complain(p, "out of memory", NULL);
+    if (!door_load(config, wrong))
+        complain(p, wrong, NULL);
     for (struct config_domain *d = config->domains; d; d = d->next) {
-        if (d->starttls == STARTTLS_OFF)
+        if (d->tls_how == TLS_ANY && d->server)
+            complain(p, "tls = any with `server =`: say direct or starttls",
+                     d->name);
+        if (d->tls_how == TLS_STARTTLS && d->starttls == STARTTLS_OFF)
             continue;
         if (net_tls_client(&d->tls, d->ca_file, text)) {
             char what[300];

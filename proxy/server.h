@@ -1,35 +1,48 @@
 /*
  * server.h: tersed as a whole: what all sessions share, and the list of them.
  *
- * server.lock guards the list, config and draining. It is never held together
- * with a session's lock.
+ * server.lock guards the list, config, addresses, draining and stopping. It is
+ * never held together with a session's lock.
+ *
+ * When sessions together hold more memory than the configuration allows, a
+ * thread of its own, the keeper, sends away who holds most: a session cannot,
+ * since it has its own lock.
  */
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
 
 #include "bridge/bridge.h"
 #include "proxy/config.h"
+#include "proxy/limits.h"
+#include "proxy/metrics.h"
 #include "proxy/state.h"
 
+struct admin;
 struct session;
 
 struct server {
     pthread_mutex_t lock;
-    pthread_cond_t left; /* a session has gone */
+    pthread_cond_t left;     /* a session has gone */
+    pthread_cond_t pressure; /* memory is over the budget, or stopping */
     struct config *config;
     struct session *sessions;
     size_t n_listed; /* in the list */
     size_t n_alive;  /* not yet freed: at least n_listed */
     bool draining;
+    bool stopping; /* the keeper shall end */
+    bool keeping;  /* it runs */
+    pthread_t keeper;
     uint64_t next_id;
+    uint32_t most; /* sessions for which there are descriptors */
+    struct addresses *addresses;
     struct terse_schema *schema;
+    struct bridge_pool *pool;
     struct net_resolver *resolver;
     struct net_listener *listeners[CONFIG_LISTENS];
     size_t n_listeners;
-    atomic_ulong entered[STATE_COUNT]; /* how often sessions entered a state */
-    atomic_ulong refused;              /* connections over a cap */
-    atomic_ulong frames_in, frames_out;
-    atomic_ulong bytes_in; /* from clients */
+    struct admin *admin;    /* NULL: none */
+    atomic_uint budget;     /* config->memory */
+    struct metrics metrics; /* any thread */
 };
 
 /* Starts listening. Takes config on success. On an error `text` (300 bytes)
@@ -43,12 +56,30 @@ void server_reconfigure(struct server *server, struct config *config);
 bool server_drain(struct server *server);
 /* After a drain that was complete. */
 void server_free(struct server *server);
+/* Whether it still works: its lock can be had within a second. */
+bool server_alive(struct server *server);
 /* Logs the counters. */
 void server_report(struct server *server);
 
-/* Puts a new session into the list and gives it id and config; false if there
- * are too many, or none wanted. */
-bool server_admit(struct server *server, struct session *session);
+/* Puts a new session into the list and gives it id and config. If that is not
+ * to be, `*hit` is the limit, or LIMIT_COUNT for another reason. */
+bool server_admit(struct server *server, struct session *session,
+                  enum limit *hit);
+/* Its address became known, by a PROXY header: false if there are too many from
+ * there. With the session's lock. */
+bool server_readdress(struct server *server, struct session *session,
+                      const char *peer, uint16_t port, enum limit *hit);
+/* All sessions that live, held, in an array of *n that the caller releases;
+ * NULL for lack of memory. */
+struct session **server_hold_all(struct server *server, size_t *n);
+void server_release_all(struct session **all, size_t n);
+/* Says that memory may be over the budget. Any thread, with a session's lock or
+ * without. */
+void server_press(struct server *server);
+/* The configuration, held. */
+struct config *server_config(struct server *server);
+/* Microseconds of the monotonic clock. */
+uint64_t server_now(void);
 /* Takes it out of the list, before it is freed; and after it is. */
 void server_unlist(struct server *server, struct session *session);
 void server_forget(struct server *server);

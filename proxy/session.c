@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
@@ -17,6 +18,11 @@
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
     switch (s->state) {
+    case STATE_GREETING:
+        return s->handshaking ? s->config->handshake_timeout : 0;
+    case STATE_DIALLING: /* the dial itself knows more, but a name server that
+                            is silent holds it up for longer */
+        return s->config->connect_timeout + 500;
     case STATE_PROBING:
     case STATE_ASKING:
     case STATE_SECURING:
@@ -28,6 +34,26 @@ static uint32_t patience(const struct session *s) {
     }
 }
 
+/* What of the client's silence is too much: what it said, within reason, and a
+ * little more, so that nobody is asked who is about to ask. */
+static uint32_t beat_interval(const struct session *s) {
+    uint64_t most = (uint64_t)s->config->heartbeat * 4;
+    uint64_t said = (uint64_t)s->front.beat * 1000;
+
+    return (uint32_t)((said < most ? said : most) +
+                      s->config->heartbeat_timeout / 2);
+}
+
+/* The login's timer serves heartbeats from now on, if the client knows them. */
+static void begin_beats(struct session *s) {
+    if (s->front.beat) {
+        net_timer_set(s->clock, beat_interval(s));
+        return;
+    }
+    net_timer_free(s->clock);
+    s->clock = NULL;
+}
+
 static void move_to(struct session *s, enum event event, enum state next) {
     enum state old = s->state;
 
@@ -36,7 +62,8 @@ static void move_to(struct session *s, enum event event, enum state next) {
     log_event(LOG_DEBUG, s->id, "move", "on", event_names[event], "from",
               state_names[old], "to", state_names[next], NULL);
     s->state = next;
-    atomic_fetch_add(&s->server->entered[next], 1);
+    atomic_fetch_sub(&s->server->metrics.states[old], 1);
+    atomic_fetch_add(&s->server->metrics.states[next], 1);
     s->watching = false;
     if (!s->step)
         return;
@@ -44,10 +71,11 @@ static void move_to(struct session *s, enum event event, enum state next) {
         net_timer_set(s->step, patience(s));
     else
         net_timer_stop(s->step);
-    if (next == STATE_UP && s->login) {
+    if (next == STATE_UP && !s->logged_in) {
+        s->logged_in = true;
         log_event(LOG_INFO, s->id, "logged-in", NULL);
-        net_timer_free(s->login);
-        s->login = NULL;
+        metrics_add(&s->server->metrics, METRIC_LOGINS, 1);
+        begin_beats(s);
     }
 }
 
@@ -70,6 +98,36 @@ bool session_move(struct session *s, enum event event) {
 /* ---- ends
  * -------------------------------------------------------------------- */
 
+/* Counts what it holds: queues, half a frame, half a stanza. */
+static void charge(struct session *s, bool over) {
+    size_t n = 0, old;
+
+    if (!over) {
+        n = s->front.framer.cap + s->open.cap + s->held.cap;
+        if (s->front.conn)
+            n += net_conn_queued(s->front.conn);
+        if (s->back.conn)
+            n += net_conn_queued(s->back.conn);
+        if (s->back.reader)
+            n += terse_reader_memory(s->back.reader);
+    }
+    old = atomic_exchange_explicit(&s->charged, n, memory_order_relaxed);
+    metrics_add(&s->server->metrics, METRIC_MEMORY, (long)n - (long)old);
+    if (n > old)
+        server_press(s->server);
+}
+
+/* Counts what went out. */
+static void count(struct session *s) {
+    struct metrics *m = &s->server->metrics;
+
+    metrics_add(m, METRIC_BYTES_OUT, (long)(s->front.sent - s->front_sent));
+    metrics_add(m, METRIC_SERVER_BYTES_OUT,
+                (long)(s->back.sent - s->back_sent));
+    s->front_sent = s->front.sent;
+    s->back_sent = s->back.sent;
+}
+
 /* Closes both legs. After this the session only waits to be freed. */
 static void end(struct session *s, enum net_close front, enum net_close back) {
     uint32_t ms = s->config->close_timeout;
@@ -79,14 +137,20 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
         move_to(s, EVENT_END, STATE_OVER);
     net_dial_cancel(s->dial);
     s->dial = NULL;
-    net_conn_close(s->front.conn, front, ms);
-    s->front.conn = NULL;
+    frame_leg_close(&s->front, front, ms);
     net_conn_close(s->back.conn, back, ms);
     s->back.conn = NULL;
-    net_timer_free(s->login);
-    s->login = NULL;
+    net_timer_free(s->clock);
+    s->clock = NULL;
     net_timer_free(s->step);
     s->step = NULL;
+    net_timer_free(s->pace);
+    s->pace = NULL;
+    /* What is half read is of no more use, and may be large. */
+    terse_buf_fini(&s->open);
+    terse_buf_fini(&s->held);
+    count(s);
+    charge(s, true);
     snprintf(in, sizeof(in), "%" PRIu64, s->frames_in);
     snprintf(out, sizeof(out), "%" PRIu64, s->frames_out);
     log_event(LOG_INFO, s->id, "closed", "frames_in", in, "frames_out", out,
@@ -127,6 +191,7 @@ void session_fail(struct session *s, const char *condition, const char *text) {
         say(s, NULL, NULL); /* the client knows worse already */
     else
         say(s, condition, text);
+    frame_leg_bye(&s->front, condition);
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
 }
@@ -139,13 +204,24 @@ void session_fail_error(struct session *s, const struct terse_error *error,
              error->path[0] ? " (in " : "", error->path,
              error->path[0] ? ")" : "");
     log_event(LOG_WARN, s->id, "refused", "side", side, NULL);
+    if (error->code == TERSE_ELIMIT)
+        metrics_hit(&s->server->metrics, LIMIT_STANZA);
     session_fail(s, terse_err_condition(error->code), text);
+}
+
+void session_over(struct session *s, enum limit limit, const char *condition,
+                  const char *text) {
+    if (s->state == STATE_OVER)
+        return;
+    metrics_hit(&s->server->metrics, limit);
+    session_fail(s, condition, text);
 }
 
 void session_close(struct session *s) {
     if (!s->front.conn)
         return;
     say(s, NULL, NULL);
+    frame_leg_bye(&s->front, NULL);
     footer(s);
     /* Whoever has said its last word needs no time to hear ours: if both ends
      * lingered, each would wait for the other to hang up. */
@@ -158,7 +234,17 @@ void session_lose(struct session *s, const char *why) {
         return;
     log_event(LOG_INFO, s->id, "lost", "why", why, "state",
               state_names[s->state], NULL);
+    if (s->state != STATE_GREETING) /* it has said something */
+        metrics_add(&s->server->metrics, METRIC_LOST, 1);
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
+}
+
+/* The same, for a client that is still there to hear the framing's close. */
+static void hang_up(struct session *s, const char *condition, const char *why) {
+    log_event(LOG_INFO, s->id, "lost", "why", why, "state",
+              state_names[s->state], NULL);
+    frame_leg_bye(&s->front, condition);
+    end(s, NET_CLOSE_FLUSH, NET_CLOSE_FLUSH);
 }
 
 void session_drain(struct session *s) {
@@ -166,11 +252,30 @@ void session_drain(struct session *s) {
         session_fail(s, "system-shutdown", NULL);
 }
 
+void session_shed(struct session *s) {
+    static const char text[] = "memory: this session holds too much of it.";
+
+    if (s->state == STATE_OVER)
+        return;
+    metrics_hit(&s->server->metrics, LIMIT_MEMORY);
+    log_event(LOG_WARN, s->id, "shed", NULL);
+    /* A client that does not read keeps its queue for as long as it may. */
+    if (s->front.conn && net_conn_full(s->front.conn))
+        end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
+    else
+        session_fail(s, "resource-constraint", text);
+    /* Nobody is reading: this is no callback of the reader. */
+    terse_reader_free(s->back.reader);
+    s->back.reader = NULL;
+}
+
 /* ---- flow
  * -------------------------------------------------------------------- */
 
 /* Whether the client's next frame can be used now. */
 static bool front_wanted(const struct session *s) {
+    if (s->slowed)
+        return false;
     switch (s->state) {
     case STATE_GREETING:
         return true;
@@ -205,6 +310,53 @@ static void watch(struct session *s) {
     net_timer_set(s->step, s->config->stall_timeout);
 }
 
+/* The client's bytes are no frames, or too long ones; or there is no memory. */
+static void front_bad(struct session *s, enum net_err err) {
+    if (err == NET_ELIMIT)
+        metrics_hit(&s->server->metrics, LIMIT_STANZA);
+    session_fail(s, bridge_net_condition(err), net_strerror(err));
+}
+
+static void pace_over(void *arg) {
+    struct session *s = arg;
+
+    s->slowed = false;
+    session_go_on(s);
+}
+
+/* Takes one stanza of n bytes from what the client may send. Over its rate it
+ * is not read for a while; if that goes on and on, it is a flood. */
+static void spend(struct session *s, size_t n) {
+    const struct config *c = s->config;
+    uint64_t now = server_now(), stanzas, bytes, wait;
+
+    if (bucket_full(&s->stanzas, now) && bucket_full(&s->bytes, now))
+        s->flooding = 0;
+    stanzas =
+        bucket_spend(&s->stanzas, now, 1, c->stanza_rate, c->stanza_burst);
+    bytes = bucket_spend(&s->bytes, now, n, c->byte_rate, c->byte_burst);
+    wait = stanzas > bytes ? stanzas : bytes;
+    if (wait == 0 || s->state == STATE_OVER)
+        return;
+    if (!s->flooding)
+        s->flooding = now;
+    if (now - s->flooding > (uint64_t)c->flood_timeout * 1000) {
+        session_over(s, LIMIT_FLOOD, "policy-violation",
+                     stanzas > bytes
+                         ? "stanza_rate: exceeded for all of flood_timeout."
+                         : "byte_rate: exceeded for all of flood_timeout.");
+        return;
+    }
+    if (!s->pace && net_timer_new(&s->pace, &s->owner, pace_over, s)) {
+        session_fail(s, "resource-constraint", "out of memory");
+        return;
+    }
+    metrics_add(&s->server->metrics, METRIC_SLOWED, 1);
+    s->slowed = true;
+    /* At least 10 ms, so that what is over comes in portions. */
+    net_timer_set(s->pace, wait < 10000 ? 10 : (uint32_t)(wait / 1000));
+}
+
 static void front_frame(struct session *s, const uint8_t *frame, size_t n);
 
 static void pull(struct session *s) {
@@ -213,18 +365,34 @@ static void pull(struct session *s) {
         size_t n;
         enum net_err err = frame_leg_next(&s->front, &frame, &n);
 
+        if (err == NET_EEOF) {
+            hang_up(s, NULL, "closed by the client");
+            return;
+        }
         if (err) {
-            session_fail(s, bridge_net_condition(err), net_strerror(err));
+            front_bad(s, err);
             return;
         }
         if (!frame)
             return;
-        front_frame(s, frame, n);
+        if (n > 0)
+            front_frame(s, frame, n);
+        spend(s, n);
     }
+}
+
+/* The client's binding is known: the rest is a matter of login_timeout. */
+static void note_binding(struct session *s) {
+    if (!s->handshaking || !s->front.framer.started)
+        return;
+    s->handshaking = false;
+    if (s->state == STATE_GREETING)
+        net_timer_stop(s->step);
 }
 
 void session_go_on(struct session *s) {
     pull(s);
+    note_binding(s);
     if (s->state == STATE_OVER)
         return;
     if (front_wanted(s) || s->state == STATE_LEAVING)
@@ -236,9 +404,11 @@ void session_go_on(struct session *s) {
     else if (s->back.conn)
         net_conn_resume(s->back.conn);
     watch(s);
-    net_conn_flush(s->front.conn);
+    frame_leg_flush(&s->front);
     if (s->back.conn)
         net_conn_flush(s->back.conn);
+    count(s);
+    charge(s, false);
 }
 
 /* ---- frames from the client
@@ -279,9 +449,8 @@ static void front_open(struct session *s, const uint8_t *frame, size_t n) {
         return;
     }
     if (first) {
-        log_event(
-            LOG_INFO, s->id, "opened", "domain", s->domain->name, "framing",
-            s->front.framer.framing == NET_FRAMING_SP ? "sp" : "native", NULL);
+        log_event(LOG_INFO, s->id, "opened", "domain", s->domain->name,
+                  "framing", net_framing_name(s->front.framer.framing), NULL);
         upstream_dial(s);
     } else {
         upstream_header(s);
@@ -314,6 +483,7 @@ static bool answered(struct session *s, const struct terse_frame_info *info) {
     if (!tls)
         return true;
     log_event(LOG_INFO, s->id, "refused", "element", "starttls", NULL);
+    frame_leg_bye(&s->front, "policy-violation");
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
     return true;
@@ -349,7 +519,7 @@ static void front_frame(struct session *s, const uint8_t *frame, size_t n) {
     enum terse_err err = terse_frame_info(s->bridge.schema, frame, n, &info);
 
     s->frames_in++;
-    atomic_fetch_add_explicit(&s->server->frames_in, 1, memory_order_relaxed);
+    metrics_add(&s->server->metrics, METRIC_FRAMES_IN, 1);
     if (err) {
         session_fail(s, terse_err_condition(err),
                      "A frame is not one element, header or footer.");
@@ -374,25 +544,61 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct session *s = arg;
     enum net_err err;
 
-    atomic_fetch_add_explicit(&s->server->bytes_in, n, memory_order_relaxed);
-    if (s->state == STATE_LEAVING)
-        return; /* after its footer a client has nothing to say */
-    s->login_bytes += s->login ? n : 0;
-    if (s->login && s->login_bytes > s->config->login_bytes) {
-        session_fail(s, "policy-violation",
+    metrics_add(&s->server->metrics, METRIC_BYTES_IN, (long)n);
+    s->heard = server_now();
+    if (s->state == STATE_LEAVING) {
+        /* After its footer a client has nothing to say but WebSocket's close,
+         * which is looked for when the session ends. */
+        if (s->front.framer.ws && net_framer_feed(&s->front.framer, p, n))
+            session_close(s);
+        return;
+    }
+    s->login_bytes += s->logged_in ? 0 : n;
+    if (!s->logged_in && s->login_bytes > s->config->login_bytes) {
+        session_over(s, LIMIT_LOGIN_BYTES, "policy-violation",
                      "login_bytes: too much was sent before login.");
         return;
     }
     err = net_framer_feed(&s->front.framer, p, n);
     if (err)
-        session_fail(s, bridge_net_condition(err), net_strerror(err));
+        front_bad(s, err);
     session_go_on(s);
 }
 
 static void front_drained(void *arg) { session_go_on(arg); }
 
 static void front_secured(void *arg) {
-    (void)arg; /* clients have no TLS of ours yet */
+    struct session *s = arg;
+    char cipher[64], protocol[32];
+
+    net_conn_cipher(s->front.conn, cipher);
+    net_conn_protocol(s->front.conn, protocol);
+    log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "alpn", protocol,
+              "resumed", net_conn_resumed(s->front.conn) ? "yes" : "no", NULL);
+    door_bindings(s->config, protocol, &s->front.framer);
+}
+
+/* A load balancer has said who its client is. */
+static void front_proxied(void *arg) {
+    struct session *s = arg;
+    struct net_gate gate;
+    struct net_ends ends;
+    enum limit hit;
+    char port[8];
+
+    net_conn_ends(s->front.conn, &ends);
+    if (strcmp(ends.from, s->peer) == 0)
+        return; /* the balancer itself: a check of its own */
+    snprintf(port, sizeof(port), "%u", ends.from_port);
+    log_event(LOG_INFO, s->id, "proxied", "peer", ends.from, "port", port,
+              NULL);
+    if (!server_readdress(s->server, s, ends.from, ends.from_port, &hit)) {
+        session_lose(s, "too many from this address");
+        return;
+    }
+    gate = door_gate(s->config, ends.from);
+    gate.proxy = false;
+    net_conn_gate(s->front.conn, &gate);
 }
 
 static void front_closed(void *arg, enum net_err why, const char *text) {
@@ -410,9 +616,38 @@ static const struct net_conn_ops front_ops = {front_data, front_drained,
 /* ---- deadlines
  * -------------------------------------------------------------------- */
 
-static void login_late(void *arg) {
-    session_fail(arg, "connection-timeout",
-                 "login_timeout: not logged in in time.");
+/* The client was silent for as long as it said it would be at most. What it
+ * cannot say since it is not read is no silence. */
+static void beat_late(struct session *s) {
+    uint64_t now = server_now();
+    uint64_t most = (uint64_t)beat_interval(s) * 1000, silent;
+
+    if (!front_wanted(s))
+        s->heard = now;
+    silent = now - s->heard;
+    if (silent < most) {
+        s->front.asked = false;
+        net_timer_set(s->clock, (uint32_t)((most - silent) / 1000 + 1));
+    } else if (s->front.asked) {
+        metrics_hit(&s->server->metrics, LIMIT_HEARTBEAT);
+        session_lose(s, "no answer to a ping");
+    } else if (frame_leg_ping(&s->front)) {
+        session_lose(s, "the client takes nothing");
+    } else {
+        metrics_add(&s->server->metrics, METRIC_PINGS, 1);
+        net_timer_set(s->clock, s->config->heartbeat_timeout);
+        net_conn_flush(s->front.conn);
+    }
+}
+
+static void clock_late(void *arg) {
+    struct session *s = arg;
+
+    if (s->logged_in && s->state != STATE_LEAVING)
+        beat_late(s);
+    else if (!s->logged_in)
+        session_over(s, LIMIT_LOGIN_TIME, "connection-timeout",
+                     "login_timeout: not logged in in time.");
 }
 
 static bool stuck(const struct net_conn *conn, size_t before) {
@@ -425,13 +660,17 @@ static void step_late(void *arg) {
 
     if (s->state == STATE_LEAVING) {
         session_close(s);
+    } else if (s->handshaking) {
+        hang_up(s, "connection-timeout",
+                "handshake_timeout: no binding is known");
     } else if (!s->watching) {
         session_fail(s, "remote-connection-failed",
                      "The server did not answer in time.");
     } else if (stuck(s->front.conn, s->watch_front)) {
+        metrics_hit(&s->server->metrics, LIMIT_STALL);
         session_lose(s, "the client takes nothing");
     } else if (stuck(s->back.conn, s->watch_back)) {
-        session_fail(s, "remote-connection-failed",
+        session_over(s, LIMIT_STALL, "remote-connection-failed",
                      "The server takes nothing.");
     } else {
         s->watching = false;
@@ -446,6 +685,7 @@ static void session_fini(struct net_owner *owner) {
     struct session *s = (struct session *)owner;
     struct server *server = s->server;
 
+    charge(s, true);
     server_unlist(server, s);
     frame_leg_fini(&s->front);
     xml_leg_fini(&s->back);
@@ -459,18 +699,23 @@ static void session_fini(struct net_owner *owner) {
 
 /* With the lock. Takes the stream. */
 static void start(struct session *s, struct nng_stream *stream) {
+    struct net_gate gate = door_gate(s->config, s->peer);
     struct net_marks marks;
 
     s->bridge.schema = s->server->schema;
     s->bridge.limits = &s->config->limits;
     s->bridge.state = &s->config->state;
+    s->bridge.pool = s->server->pool;
     s->bridge.high = s->config->write_queue;
+    s->bridge.heartbeat = s->config->heartbeat / 1000 + 1;
+    s->began = s->heard = server_now();
     frame_leg_init(&s->front, &s->bridge, NET_FRAMING_DETECT, false);
+    door_bindings(s->config, "", &s->front.framer);
     terse_buf_init(&s->open, s->config->limits.frame_bytes);
     terse_buf_init(&s->held, s->config->limits.frame_bytes);
     marks = bridge_marks(&s->bridge);
     if (s->state == STATE_OVER ||
-        net_timer_new(&s->login, &s->owner, login_late, s) ||
+        net_timer_new(&s->clock, &s->owner, clock_late, s) ||
         net_timer_new(&s->step, &s->owner, step_late, s) ||
         net_conn_new(&s->front.conn, &s->owner, stream, &marks, &front_ops,
                      s)) {
@@ -478,13 +723,18 @@ static void start(struct session *s, struct nng_stream *stream) {
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
         return;
     }
-    net_timer_set(s->login, s->config->login_timeout);
+    net_timer_set(s->clock, s->config->login_timeout);
+    s->handshaking = true;
+    net_timer_set(s->step, patience(s));
+    gate.proxied = front_proxied;
+    net_conn_gate(s->front.conn, &gate);
     net_conn_resume(s->front.conn);
 }
 
 void session_accept(void *arg, struct nng_stream *stream) {
     struct server *server = arg;
     struct session *s = calloc(1, sizeof(*s));
+    enum limit hit;
     char port[8];
 
     if (!s || net_owner_init(&s->owner, session_fini)) {
@@ -495,8 +745,9 @@ void session_accept(void *arg, struct nng_stream *stream) {
     s->server = server;
     net_stream_peer(stream, s->peer, &s->port);
     snprintf(port, sizeof(port), "%u", s->port);
-    if (!server_admit(server, s)) {
-        log_event(LOG_WARN, 0, "too-many", "peer", s->peer, NULL);
+    if (!server_admit(server, s, &hit)) {
+        log_event(LOG_WARN, 0, "hung-up-on", "peer", s->peer, "limit",
+                  hit < LIMIT_COUNT ? limit_names[hit] : "draining", NULL);
         net_stream_drop(stream);
     } else {
         net_lock(&s->owner);

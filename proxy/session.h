@@ -16,6 +16,7 @@ struct session {
     struct server *server;
     struct session *next, **prev; /* in server's list; server.lock */
     bool listed;                  /* server.lock */
+    bool counted;                 /* server.lock; its address is */
     uint64_t id;
     struct config *config; /* held */
     char peer[48];
@@ -26,25 +27,38 @@ struct session {
     struct frame_leg front;
     struct xml_leg back;
     struct net_dial *dial;
-    struct net_timer *login;            /* until logged in */
-    struct net_timer *step;             /* for the state, or for a full queue */
-    const struct config_domain *domain; /* of config */
-    char asked[256];                    /* the domain that the client named */
-    struct terse_buf open;              /* the client's header, for after TLS */
+    struct net_timer *clock;      /* until logged in; then heartbeats */
+    struct net_timer *step;       /* for the state, or for a full queue */
+    struct net_timer *pace;       /* while slowed; NULL if it never was */
+    struct config_domain *domain; /* of config */
+    char asked[256];              /* the domain that the client named */
+    struct terse_buf open;        /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
-    bool client_left;      /* the client has sent its footer */
-    bool footed;           /* the server has had our footer */
-    bool server_error;     /* a stream error of the server passed */
-    bool watching;         /* step watches a full queue: */
+    bool logged_in;
+    bool handshaking;               /* no binding is known yet */
+    bool direct;                    /* TLS to the server from the first byte */
+    bool slowed;                    /* over its rate: pace will wake it */
+    bool client_left;               /* the client has sent its footer */
+    bool footed;                    /* the server has had our footer */
+    bool server_error;              /* a stream error of the server passed */
+    bool watching;                  /* step watches a full queue: */
     size_t watch_front, watch_back; /* what was in them then */
+    struct bucket stanzas, bytes;   /* what the client may send now */
+    uint64_t flooding;              /* since when it is over; 0: it is not */
+    uint64_t began, heard;          /* microseconds; heard: of the client */
+    uint64_t dial_until;
+    uint64_t front_sent, back_sent; /* of the legs, as counted */
     uint64_t frames_in, frames_out;
+    atomic_size_t charged; /* what it holds, as counted for the budget */
 };
 
 /* Called by listeners, on any thread: begins a session. Takes the stream. */
 void session_accept(void *server, struct nng_stream *stream);
 /* Ends it with <system-shutdown/>. With its lock. */
 void session_drain(struct session *s);
+/* Ends it since it holds most when memory is short. With its lock. */
+void session_shed(struct session *s);
 
 /* ---- between session.c and upstream.c; with the lock ------------------------
  */
@@ -56,6 +70,10 @@ NET_NODISCARD bool session_move(struct session *s, enum event event);
 void session_fail(struct session *s, const char *condition, const char *text);
 void session_fail_error(struct session *s, const struct terse_error *error,
                         const char *side);
+/* The same for a limit of the configuration, which is counted; the text begins
+ * with the option's name. */
+void session_over(struct session *s, enum limit limit, const char *condition,
+                  const char *text);
 /* Ends it in good order: a footer to each side. */
 void session_close(struct session *s);
 /* Ends it without a word to the server, so that its side can be resumed. */

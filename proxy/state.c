@@ -17,6 +17,7 @@ const char *const event_names[EVENT_COUNT] = {
     [EVENT_CLIENT_CLOSE] = "client-close",
     [EVENT_CONNECTED] = "connected",
     [EVENT_CONNECTED_OFF] = "connected-off",
+    [EVENT_CONNECTED_DIRECT] = "connected-direct",
     [EVENT_SERVER_OPEN] = "server-open",
     [EVENT_SERVER_ELEMENT] = "server-element",
     [EVENT_OFFER] = "offer",
@@ -41,6 +42,7 @@ static const struct row {
 
     {STATE_DIALLING, EVENT_CONNECTED, STATE_PROBING},
     {STATE_DIALLING, EVENT_CONNECTED_OFF, STATE_LOGIN},
+    {STATE_DIALLING, EVENT_CONNECTED_DIRECT, STATE_SECURING},
 
     {STATE_PROBING, EVENT_SERVER_OPEN, STATE_PROBING},
     {STATE_PROBING, EVENT_OFFER, STATE_ASKING},

@@ -22,22 +22,23 @@ enum state {
 };
 
 enum event {
-    EVENT_CLIENT_OPEN,    /* a stream header from the client */
-    EVENT_CLIENT_ELEMENT, /* an element from the client */
-    EVENT_CLIENT_CLOSE,   /* the footer from the client */
-    EVENT_CONNECTED,      /* TCP to the server, which may offer STARTTLS */
-    EVENT_CONNECTED_OFF,  /* TCP to the server, with starttls = off */
-    EVENT_SERVER_OPEN,    /* a stream header from the server */
-    EVENT_SERVER_ELEMENT, /* any other element from the server */
-    EVENT_OFFER,          /* its features offer STARTTLS */
-    EVENT_NO_OFFER,       /* they do not, and need not */
-    EVENT_PROCEED,        /* <proceed/> */
-    EVENT_SECURED,        /* the handshake is done, the certificate good */
-    EVENT_SUCCESS,        /* SASL <success/>: the stream starts anew */
-    EVENT_SUCCESS2,       /* XEP-0388 <success/>: it goes on */
-    EVENT_SERVER_ERROR,   /* a stream error from the server */
-    EVENT_SERVER_CLOSE,   /* the footer from the server */
-    EVENT_END,            /* whatever it was, it is over */
+    EVENT_CLIENT_OPEN,      /* a stream header from the client */
+    EVENT_CLIENT_ELEMENT,   /* an element from the client */
+    EVENT_CLIENT_CLOSE,     /* the footer from the client */
+    EVENT_CONNECTED,        /* TCP to the server, which may offer STARTTLS */
+    EVENT_CONNECTED_OFF,    /* TCP to the server, with starttls = off */
+    EVENT_CONNECTED_DIRECT, /* TCP to the server, with TLS at once */
+    EVENT_SERVER_OPEN,      /* a stream header from the server */
+    EVENT_SERVER_ELEMENT,   /* any other element from the server */
+    EVENT_OFFER,            /* its features offer STARTTLS */
+    EVENT_NO_OFFER,         /* they do not, and need not */
+    EVENT_PROCEED,          /* <proceed/> */
+    EVENT_SECURED,          /* the handshake is done, the certificate good */
+    EVENT_SUCCESS,          /* SASL <success/>: the stream starts anew */
+    EVENT_SUCCESS2,         /* XEP-0388 <success/>: it goes on */
+    EVENT_SERVER_ERROR,     /* a stream error from the server */
+    EVENT_SERVER_CLOSE,     /* the footer from the server */
+    EVENT_END,              /* whatever it was, it is over */
     EVENT_COUNT
 };
 

@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "bridge/log.h"
+#include "proxy/door.h"
 
 #define NS_COMPRESS_FEATURE "http://jabber.org/features/compress"
 #define NS_SASL_CB "urn:xmpp:sasl-cb:0"
 
 static enum terse_err back_event(void *arg, enum terse_event event,
                                  struct terse_node *node);
+static void dial(struct session *s);
 
 /* ---- to the client ----------------------------------------------------------
  */
@@ -25,6 +27,11 @@ static enum terse_err pass(struct session *s, enum terse_event event,
     struct terse_error error = {0};
     enum net_err err = frame_leg_encode(&s->front, event, node, &error);
 
+    if (err == NET_EFULL) {
+        session_over(s, LIMIT_QUEUE, "resource-constraint",
+                     "write_queue: far too much waits for the client.");
+        return TERSE_ENOMEM;
+    }
     if (err) {
         session_fail(s, bridge_net_condition(err), net_strerror(err));
         return TERSE_ENOMEM;
@@ -34,7 +41,7 @@ static enum terse_err pass(struct session *s, enum terse_event event,
         return error.code;
     }
     s->frames_out++;
-    atomic_fetch_add_explicit(&s->server->frames_out, 1, memory_order_relaxed);
+    metrics_add(&s->server->metrics, METRIC_FRAMES_OUT, 1);
     return TERSE_OK;
 }
 
@@ -221,7 +228,8 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     struct session *s = arg;
     enum terse_err err;
 
-    err = terse_reader_feed(s->back.reader, (const char *)p, n);
+    metrics_add(&s->server->metrics, METRIC_SERVER_BYTES_IN, (long)n);
+    err = xml_leg_feed(&s->back, p, n);
     if (err && s->state != STATE_OVER) {
         const struct terse_error *error = terse_reader_error(s->back.reader);
         char text[300];
@@ -229,7 +237,7 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
         snprintf(text, sizeof(text), "The server's XML was refused: %s",
                  error->text);
         if (err == TERSE_ELIMIT)
-            session_fail(s, terse_err_condition(err), text);
+            session_over(s, LIMIT_STANZA, terse_err_condition(err), text);
         else
             session_fail(s,
                          err == TERSE_ENOMEM ? "resource-constraint"
@@ -304,49 +312,110 @@ void upstream_header(struct session *s) {
         s->back.opened = true;
 }
 
+/* Whether the server answered, for /readyz. */
+static void note_reached(struct session *s, bool reached) {
+    int64_t now = (int64_t)(server_now() / 1000000) + 1;
+
+    atomic_store(&s->domain->reached, reached ? now : -now);
+    metrics_add(&s->server->metrics, METRIC_DIALS, 1);
+    metrics_add(&s->server->metrics, METRIC_DIALS_FAILED, reached ? 0 : 1);
+}
+
+static void not_dialled(struct session *s, enum net_err err, const char *text) {
+    char words[400];
+
+    if (s->direct && s->domain->tls_how == TLS_ANY &&
+        server_now() < s->dial_until) {
+        log_event(LOG_DEBUG, s->id, "no-direct-tls", "text", text, NULL);
+        s->direct = false;
+        dial(s);
+        return;
+    }
+    note_reached(s, false);
+    snprintf(words, sizeof(words), "The server of %s cannot be reached: %s",
+             s->domain->name, text);
+    /* Without a descriptor the fault is ours. */
+    session_fail(s,
+                 err == NET_ENOMEM ? "resource-constraint"
+                                   : "remote-connection-failed",
+                 words);
+}
+
+/* TLS from the first byte, or a header in clear. */
+static void begin_stream(struct session *s) {
+    bool off = !s->direct && s->domain->starttls == STARTTLS_OFF;
+    enum net_err err = NET_OK;
+
+    if (!session_move(s, s->direct ? EVENT_CONNECTED_DIRECT
+                         : off     ? EVENT_CONNECTED_OFF
+                                   : EVENT_CONNECTED))
+        return;
+    if (s->direct)
+        err = net_conn_secure(s->back.conn, s->domain->tls, s->domain->name);
+    else if (off)
+        upstream_header(s);
+    else
+        own_header(s);
+    if (err)
+        session_fail(s, "resource-constraint", net_strerror(err));
+}
+
 static void dialled(void *arg, enum net_err err, const char *text,
                     struct nng_stream *stream) {
     struct session *s = arg;
     struct net_marks marks = bridge_marks(&s->bridge);
-    char words[400];
-    bool off = s->domain->starttls == STARTTLS_OFF;
 
     s->dial = NULL;
     if (err) {
-        snprintf(words, sizeof(words), "The server of %s cannot be reached: %s",
-                 s->domain->name, text);
-        session_fail(s, "remote-connection-failed", words);
+        not_dialled(s, err, text);
         return;
     }
+    note_reached(s, true);
     if (xml_leg_init(&s->back, &s->bridge, back_event, s) ||
         net_conn_new(&s->back.conn, &s->owner, stream, &marks, &back_ops, s)) {
         net_stream_drop(stream);
         session_fail(s, "resource-constraint", NULL);
         return;
     }
-    log_event(LOG_DEBUG, s->id, "connected", NULL);
-    if (!session_move(s, off ? EVENT_CONNECTED_OFF : EVENT_CONNECTED))
+    log_event(LOG_DEBUG, s->id, "connected", "tls",
+              s->direct ? "direct" : "starttls", NULL);
+    if (door_introduce(s->domain, s->front.conn, s->back.conn)) {
+        session_fail(s, "resource-constraint", NULL);
         return;
-    if (off)
-        upstream_header(s);
-    else
-        own_header(s);
+    }
+    begin_stream(s);
     session_go_on(s);
 }
 
-void upstream_dial(struct session *s) {
-    struct net_target target = {s->domain->name, 5222, "_xmpp-client._tcp"};
+/* Looks for the server, the way of s->direct. */
+static void dial(struct session *s) {
+    const struct config_domain *d = s->domain;
+    struct net_target target = {d->name, s->direct ? 5223 : 5222,
+                                s->direct ? "_xmpps-client._tcp"
+                                          : "_xmpp-client._tcp"};
+    uint64_t now = server_now();
+    uint32_t ms = 1;
     char host[256];
     enum net_err err = NET_OK;
 
-    if (s->domain->server) {
-        err = net_parse_address(s->domain->server, host, &target.port, 5222);
+    if (d->server) {
+        err = net_parse_address(d->server, host, &target.port, target.port);
         target.host = host;
         target.service = NULL;
+    } else if (d->tls_how == TLS_ANY && s->direct) {
+        target.port = 0; /* only if SRV says so */
     }
+    if (now < s->dial_until)
+        ms = (uint32_t)((s->dial_until - now) / 1000 + 1);
     if (!err)
         err = net_dial_new(&s->dial, &s->owner, s->server->resolver, &target,
-                           s->config->connect_timeout, dialled, s);
+                           ms, dialled, s);
     if (err)
         session_fail(s, "resource-constraint", net_strerror(err));
+}
+
+void upstream_dial(struct session *s) {
+    s->direct = s->domain->tls_how != TLS_STARTTLS;
+    s->dial_until = server_now() + (uint64_t)s->config->connect_timeout * 1000;
+    dial(s);
 }

@@ -13,6 +13,7 @@ import os
 import pytest
 
 import servers
+from bridges import Bridge
 from drivers import (Client, Pair0Client, SlixmppClient, StropheClient,
                      XmlClient)
 from servers import DOMAIN
@@ -31,6 +32,9 @@ WAYS = {
     'libstrophe-terse': (StropheClient, 'agent'),
     'pair0-direct': (XmlClient, 'plain'),
     'pair0-terse': (Pair0Client, 'tersed'),
+    'slixmpp-tls': (SlixmppClient, 'tls_agent'),
+    'pair0-tls': (Pair0Client, 'tls_bridge'),
+    'pair0-wss': (Pair0Client, 'wss_bridge'),
 }
 
 
@@ -128,6 +132,23 @@ def tersed(ejabberd):
 @pytest.fixture(scope='session')
 def agent(tersed):
     yield from _run(servers.Agent(tersed.port).start())
+
+
+@pytest.fixture(scope='session')
+def tls_agent(tersed):
+    yield from _run(servers.Agent(tersed.port, tersed.certificate).start())
+
+
+@pytest.fixture(scope='session')
+def tls_bridge(tersed):
+    yield from _run(Bridge(tersed.port, tersed.certificate, DOMAIN,
+                           'tls').start())
+
+
+@pytest.fixture(scope='session')
+def wss_bridge(tersed):
+    yield from _run(Bridge(tersed.port, tersed.certificate, DOMAIN,
+                           'wss').start())
 
 
 @pytest.fixture(params=WAYS)

@@ -42,7 +42,7 @@ def free_block():
         lock = socket.socket()
         try:
             lock.bind(('127.0.0.1', base + BLOCK - 1))
-            for port in (1, 22, 26, 80):
+            for port in (1, 22, 25, 26, 27, 80):
                 with socket.socket() as s:
                     s.bind(('127.0.0.1', base + port))
         except OSError:
@@ -72,6 +72,8 @@ class Ejabberd:
         self.base, self.lock = free_block()
         self.dir = tempfile.mkdtemp(prefix='terse-e2e-ejabberd-')
         self.plain, self.starttls = self.base + 26, self.base + 22
+        self.proxied = self.base + 25
+        self.deployed = self.base + 27  # deploy/ejabberd.yml, with its shaper
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
         try:
             subprocess.run([self.script('up'), self.dir, str(self.base)],
@@ -104,6 +106,23 @@ def read_tail(path, size=6000):
             return f.read()[-size:]
     except OSError:
         return ''
+
+
+def certificate(path, *names):
+    """Writes a certificate that is its own authority, with its key, to path;
+    returns it."""
+    key = path + '.key'
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+         '/CN=terse test', '-addext',
+         'subjectAltName=' + ','.join(f'DNS:{n}' for n in names),
+         '-keyout', key, '-out', path + '.new'],
+        check=True, stderr=subprocess.DEVNULL, timeout=20)
+    with open(path + '.new', 'a') as out, open(key) as f:
+        out.write(f.read())
+    os.replace(path + '.new', path)
+    return path
 
 
 class Program:
@@ -149,6 +168,25 @@ class Program:
             return int(re.search(rf'^{field}:\s+(\d+) kB', f.read(),
                                  re.M).group(1))
 
+    def logged(self, text):
+        """The lines of the log that hold text."""
+        with open(self.log, errors='replace') as f:
+            return [line for line in f if text in line]
+
+    def until_logged(self, text, count=1, timeout=15):
+        """Waits for that many of them; returns the last."""
+        deadline = time.monotonic() + timeout
+        while len(found := self.logged(text)) < count:
+            assert time.monotonic() < deadline, f'{text}: {found}'
+            time.sleep(0.02)
+        return found[-1]
+
+    def reload(self):
+        """Has it read its configuration again."""
+        count = len(self.logged('event=reloaded'))
+        self.process.send_signal(signal.SIGHUP)
+        self.until_logged('event=reloaded', count + 1)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
@@ -193,7 +231,10 @@ class Tersed(Program):
     def __init__(self, domains, **options):
         super().__init__()
         self.domains = domains
-        self.options = {'listen': f'127.0.0.1:{self.port}',
+        self.certificate = certificate(os.path.join(self.dir, 'tersed.pem'),
+                                       *domains)
+        self.options = {'certificate': self.certificate,
+                        'listen': f'127.0.0.1:{self.port}',
                         'drain_timeout': '3s', 'close_timeout': '2s',
                         **options}
 
@@ -220,10 +261,11 @@ class Agent(Program):
 
     name = 'terse-agent'
 
-    def __init__(self, proxy_port):
+    def __init__(self, proxy_port, ca=None):
         super().__init__()
-        self.proxy_port = proxy_port
+        self.proxy_port, self.ca = proxy_port, ca
 
     def arguments(self):
         return ['--listen', f'127.0.0.1:{self.port}',
-                '--proxy', f'127.0.0.1:{self.proxy_port}']
+                '--proxy', f'127.0.0.1:{self.proxy_port}',
+                *(['--ca-file', self.ca] if self.ca else ['--clear'])]

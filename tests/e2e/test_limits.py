@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 import subprocess
+import tempfile
 
 import pytest
 
@@ -140,6 +141,10 @@ class Scene(World):
         relay = await Relay(target, **directions).start()
         self.exits.push_async_callback(relay.close)
         return relay
+
+    def directory(self):
+        """A new one, removed at the end."""
+        return self.exits.enter_context(tempfile.TemporaryDirectory())
 
     def run(self, program):
         program.start()

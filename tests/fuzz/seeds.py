@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes what fuzzing starts from: tests/fuzz/seeds.py DIR makes DIR/xml (one
 element or more per file, from tests/vectors and the first elements of each
-recorded session), DIR/frame and DIR/peer (empty: the fuzzers of these names
-fill them) and DIR/words.dict, libFuzzer's dictionary of the well-known
-strings and of the fields that are about state."""
+recorded session), DIR/ws and DIR/ends (requests, WebSocket frames and PROXY
+headers), DIR/frame and DIR/peer (empty: the fuzzers of these names fill them)
+and DIR/words.dict, libFuzzer's dictionary of the well-known strings and of the
+fields that are about state."""
 
 import json
 import os
@@ -52,19 +53,56 @@ def words():
         for text in re.findall(r'\(terse\.value\) = "([^"]+)"', file.read()):
             yield text.encode()
     yield from (b"<![CDATA[", b"]]>", b"xmlns='", b"xml:lang='", b"</", b"/>",
-                b"&lt;", b"&#13;", b"</stream:stream>", b"\r\n")
+                b"&lt;", b"&#13;", b"</stream:stream>", b"\r\n", b"websocket", b"terse.v1",
+                b"Sec-WebSocket-Key: ", b"PROXY TCP4 ", b"\x82\x80")
+
+
+REQUEST = (b"GET /terse HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+           b"Sec-WebSocket-Protocol: terse.v1\r\n"
+           b"Origin: https://a.example\r\n\r\n")
+
+
+def streams():
+    """For ws_fuzz: a byte that says how to cut, and what a client sends."""
+    zero = b"\0\0\0\0"  # a mask
+    frames = (b"\x82\x83" + zero + b"abc", b"\x02\x81" + zero + b"a",
+              b"\x80\x81" + zero + b"b", b"\x89\x84" + zero + b"ping",
+              b"\x88\x82" + zero + b"\x03\xe8", b"\x82\xfe\x01\x00" + zero +
+              bytes(256))
+    for how in (0, 1, 16, 17, 32, 48, 49):
+        yield bytes([how]) + REQUEST
+        yield bytes([how]) + b"".join(frames)
+        yield bytes([how]) + b"TRS1\x03abc\x00"
+        yield bytes([how]) + b"\0SP\0\0\x10\0\0" + bytes(7) + b"\3abc"
+
+
+def headers():
+    """For ends_fuzz."""
+    sign = b"\r\n\r\n\0\r\nQUIT\n"
+    yield from (b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 5333\r\n",
+                b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n", b"PROXY UNKNOWN x\r\n",
+                sign + b"\x21\x11\0\x0c" + bytes(12),
+                sign + b"\x21\x21\0\x24" + bytes(36), sign + b"\x20\0\0\0",
+                b"2001:db8::/32", b"192.0.2.0/24")
 
 
 # Of Frame: like, keep, deflated, about, heard, enter, entry, with a small value;
 # and marks of strings: a new entry of the book, a reference to one, a slot.
 STATE = (b"\x30\x00", b"\x38\x00", b"\x42\x02\x03\x00", b"\x48\x00", b"\x48\x01",
-         b"\x48\x02", b"\x50\x01", b"\x58\x01", b"\x58\x00", b"\x62\x01a",
+         b"\x48\x02", b"\x50\x01", b"\x58\x01", b"\x58\x00", b"\xb2\x01\x01a",
          b"\x19", b"\x1e\x20", b"\x1f\x20", b"\x1e\x60\x20", b"\x1c\x20",
          b"\x1d\x20", b"\x1a\x20", b"\x1b\x20")
 
 
 def main():
     out = sys.argv[1]
+    for part, source in (("ws", streams), ("ends", headers)):
+        os.makedirs(os.path.join(out, part), exist_ok=True)
+        for i, data in enumerate(source()):
+            with open(os.path.join(out, part, str(i)), "wb") as file:
+                file.write(data)
     for part in ("xml", "frame", "peer"):
         os.makedirs(os.path.join(out, part), exist_ok=True)
     seen = set()

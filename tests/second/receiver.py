@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from proto import Malformed, fields, load, must, put, put_varint, varint  # noqa: E402
 
 STANZAS, OPEN = (1, 2, 3), 13
-STATE = LIKE, KEEP, DEFLATED, ABOUT, HEARD, ENTER, ENTRY = range(6, 13)
+STATE = LIKE, KEEP, DEFLATED, ABOUT, HEARD, ENTER, ENTRY = *range(6, 12), 22
 SLOTS, TEMPLATES, JOURNAL, BYTES = range(16, 20)  # and up: beside a header
 AT_MOST = {SLOTS: 192, TEMPLATES: 128, JOURNAL: 46}
 FRAME_MAX, SLOT_MAX, TEMPLATE_MAX = 1 << 20, 1023, 65535

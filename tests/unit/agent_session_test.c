@@ -76,8 +76,10 @@ static int set_up(void **state) {
                      TERSE_OK);
     /* The scripted proxy remembers nothing, so neither does the agent. */
     static const struct terse_state_limits no_state;
-    w->agent.bridge = (struct bridge){w->agent.schema, &terse_limits_default,
-                                      &no_state, 64 * 1024};
+    w->agent.bridge = (struct bridge){.schema = w->agent.schema,
+                                      .limits = &terse_limits_default,
+                                      .state = &no_state,
+                                      .high = 64 * 1024};
     assert_int_equal(net_resolver_new(&w->agent.resolver, NULL), NET_OK);
     assert_int_equal(net_listener_new(&w->agent.listener, "127.0.0.1:0",
                                       agent_accept, &w->agent),
@@ -259,10 +261,10 @@ static const char *proxy_hears(struct world *w) {
 
 static void open_stream(struct world *w) {
     dial_client(w);
+    client_says(w, HEADER);
     w->proxy = accept(w->listening, NULL, NULL);
     assert_true(w->proxy >= 0);
     set_timeout(w->proxy);
-    client_says(w, HEADER);
     expect(w, "im.example.net");
     proxy_says(w, true, "<stream:features/>", SIZE_MAX);
     client_hears(w, "<stream:stream");
@@ -335,6 +337,23 @@ static void test_agent_dead_proxy_answers_header_with_error(void **state) {
     client_hears(w, "<stream:stream");
     client_hears(w, "from='im.example.net'");
     client_hears(w, "remote-connection-failed");
+    client_hears(w, "</stream:stream>");
+}
+
+/* What comes in the same packet as the header is not lost. */
+static void test_agent_all_that_comes_with_header_passes(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER "<presence/><message><body>early</body></message>"
+                          "</stream:stream>");
+    w->proxy = accept(w->listening, NULL, NULL);
+    set_timeout(w->proxy);
+    expect(w, "im.example.net");
+    expect(w, "<presence");
+    expect(w, "early");
+    expect(w, "(close)");
+    proxy_says(w, true, "</stream:stream>", SIZE_MAX);
     client_hears(w, "</stream:stream>");
 }
 
@@ -430,6 +449,7 @@ int main(void) {
         t(test_agent_lost_client_sends_no_close),
         t(test_agent_lost_proxy_is_remote_failure),
         t(test_agent_dead_proxy_answers_header_with_error),
+        t(test_agent_all_that_comes_with_header_passes),
         t(test_agent_error_of_server_passed_on_once),
         t(test_agent_bad_xml_named_and_closed),
         t(test_agent_bad_frame_named_and_closed),

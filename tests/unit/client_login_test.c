@@ -15,6 +15,7 @@ static struct terse_client *make(const struct fake *fake, const char *jid,
     struct terse_client *client;
 
     terse_client_options_init(&options);
+    options.clear = true;
     options.host = "127.0.0.1";
     options.port = fake->port;
     options.jid = jid;
@@ -397,6 +398,7 @@ static void test_login_silent_server_times_out(void **state) {
     (void)state;
     fake_start(&fake, say_nothing, NULL);
     terse_client_options_init(&options);
+    options.clear = true;
     options.host = "127.0.0.1";
     options.port = fake.port;
     options.jid = FAKE_JID;
@@ -429,6 +431,7 @@ static void test_options_that_cannot_be_are_refused(void **state) {
 
     (void)state;
     terse_client_options_init(&options);
+    options.clear = true;
     options.host = "localhost";
     options.password = "x";
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_EARG);

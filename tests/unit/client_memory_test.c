@@ -96,6 +96,7 @@ static bool fail_at(int n) {
     atomic_store(&hit, false);
     fake_start(&fake, serve, NULL);
     terse_client_options_init(&options);
+    options.clear = true;
     options.host = "127.0.0.1";
     options.port = fake.port;
     options.jid = FAKE_JID;

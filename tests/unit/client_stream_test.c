@@ -22,6 +22,7 @@ static void await_flag(void) {
 static void fill(struct terse_client_options *options,
                  const struct fake *fake) {
     terse_client_options_init(options);
+    options->clear = true;
     options->host = "localhost";
     options->port = fake->port;
     options->jid = FAKE_JID;

@@ -336,9 +336,9 @@ static void test_hostile_fields_twice_are_refused(void **state) {
         REFUSED("\x48\x00\x48\x00\x0a\x00"),
         REFUSED("\x50\x00\x50\x01\x0a\x00"),
         REFUSED("\x58\x00\x58\x01\x0a\x00"),
-        REFUSED("\x62\x01"
+        REFUSED("\xb2\x01\x01"
                 "a"
-                "\x62\x01"
+                "\xb2\x01\x01"
                 "b"
                 "\x0a\x00"),
         REFUSED("\x42\x02\x03\x00\x42\x02\x03\x00"),
@@ -425,25 +425,25 @@ static void test_hostile_strings_are_refused(void **state) {
 static void test_hostile_entries_beside_are_refused(void **state) {
     (void)state;
     static const struct said all[] = {
-        TAKEN("\x62\x01"
+        TAKEN("\xb2\x01\x01"
               "a"
               "\x0a\x00"),
-        TAKEN("\x62\x01"
+        TAKEN("\xb2\x01\x01"
               "a"
               "\x30\x00"), /* beside a patch of nothing */
-        REFUSED("\x62\x01"
-                "a"),                    /* alone */
-        REFUSED("\x62\x00\x0a\x00"),     /* of nothing */
-        REFUSED("\x62\x01\x01\x0a\x00"), /* with marks in it */
-        REFUSED("\x62\x02\x1e\x21\x0a\x00"),
-        REFUSED("\x62\x02\x19"
+        REFUSED("\xb2\x01\x01"
+                "a"),                        /* alone */
+        REFUSED("\xb2\x01\x00\x0a\x00"),     /* of nothing */
+        REFUSED("\xb2\x01\x01\x01\x0a\x00"), /* with marks in it */
+        REFUSED("\xb2\x01\x02\x1e\x21\x0a\x00"),
+        REFUSED("\xb2\x01\x02\x19"
                 "a"
                 "\x0a\x00"),
-        REFUSED("\x62\x01\x00\x0a\x00"),
-        REFUSED("\x62\x01"
+        REFUSED("\xb2\x01\x01\x00\x0a\x00"),
+        REFUSED("\xb2\x01\x01"
                 "a"
                 "\x20\x01"), /* beside <r/> */
-        REFUSED("\x62\x01"
+        REFUSED("\xb2\x01\x01"
                 "a"
                 "\x6a\x00"), /* beside a header */
         REFUSED("\x6a\x00\x62\x01"
@@ -636,7 +636,7 @@ static void test_hostile_book_has_no_empty_entries(void **state) {
     victim_fini(&v);
     victim_init(&v);
     terse_buf_reset(&v.frame);
-    put(&v.frame, "\x62\x00\x0a\x00", 4);
+    put(&v.frame, "\xb2\x01\x00\x0a\x00", 4);
     assert_int_equal(victim_gets(&v, &v.frame), TERSE_EFRAME);
     victim_fini(&v);
 }
@@ -765,7 +765,7 @@ static void test_hostile_deflated_frames_are_refused(void **state) {
                                          REFUSED("\x48\x00"),
                                          REFUSED("\x50\x01"),
                                          REFUSED("\x58\x01"),
-                                         REFUSED("\x62\x01"
+                                         REFUSED("\xb2\x01\x01"
                                                  "a"),
                                          REFUSED("\x0a\x00"),
                                          REFUSED("\x20\x01"),

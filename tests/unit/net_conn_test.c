@@ -519,6 +519,38 @@ static void test_dial_srv_falls_back_to_lower_priority(void **state) {
     close(alive);
 }
 
+/* c-ares asks for addresses as for any name. */
+static void test_dial_literal_address_asks_nobody(void **state) {
+    static const char *const hosts[] = {"127.0.0.1", "::1"};
+    struct name_server ns = {0};
+    struct net_resolver *r;
+    atomic_bool gone;
+    struct note *note = note_new(&gone);
+    struct net_target target = {NULL, 0, NULL};
+    char servers[32];
+
+    (void)state;
+    close(listen_here(&target.port)); /* nobody is there any more */
+    name_server_start(&ns);
+    snprintf(servers, sizeof(servers), "127.0.0.1:%u", ns.port);
+    assert_int_equal(net_resolver_new(&r, servers), NET_OK);
+    net_lock(&note->owner);
+    for (unsigned i = 0; i < 2; i++) {
+        target.host = hosts[i];
+        assert_int_equal(net_dial_new(&note->dial, &note->owner, r, &target,
+                                      10000, on_dialled, note),
+                         NET_OK);
+        await(note, note->dialled == i + 1);
+        assert_int_not_equal(note->why, NET_EDNS);
+    }
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    assert_int_equal(atomic_load(&ns.asked), 0);
+    net_resolver_free(r);
+    name_server_stop(&ns);
+}
+
 static void test_dial_refused_and_cancelled(void **state) {
     atomic_bool gone;
     struct note *note = note_new(&gone);
@@ -606,6 +638,7 @@ int main(void) {
         cmocka_unit_test(test_conn_close_races_with_traffic),
         cmocka_unit_test(test_timer_runs_out_moves_and_stops),
         cmocka_unit_test(test_dial_srv_falls_back_to_lower_priority),
+        cmocka_unit_test(test_dial_literal_address_asks_nobody),
         cmocka_unit_test(test_dial_refused_and_cancelled),
         cmocka_unit_test(test_listener_takes_bursts_and_refuses_taken_port),
     };

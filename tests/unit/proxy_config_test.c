@@ -117,6 +117,23 @@ static void test_config_mistakes_named_with_line(void **state) {
         {D "[domain b.example]\nca_file = /nonexistent/ca.pem\n",
          ":4: domain b.example: ca_file: No such file or directory "
          "(/nonexistent/ca.pem)\n"},
+        {D "[tersed]\nlisten = *:5333\n",
+         ":4: listen: *:5333 needs TLS, and there is no certificate; give one, "
+         "or say clear = on\n"},
+        {D "[tersed]\nclear = off\n",
+         ":4: listen: 127.0.0.1:5333 needs TLS, and there is no certificate; "
+         "give one, or say clear = on\n"},
+        {D "[tersed]\nkey = /k.pem\n",
+         ":4: key: there is no certificate beside it (/k.pem)\n"},
+        {D "certificate = /nonexistent/c.pem\n",
+         ":3: certificate: /nonexistent/c.pem: No such file or directory\n"},
+        {D "[tersed]\nproxy_protocol_from = 127.0.0.1 10.0.0.1/8\n",
+         ":4: proxy_protocol_from: neither an address nor a range "
+         "(10.0.0.1/8)\n"},
+        {D "[tersed]\nws_path = terse\n",
+         ":4: ws_path: no path of a URL (terse)\n"},
+        {D "[tersed]\nnative = off\nsp = off\nwebsocket = off\n",
+         ":6: native, sp, websocket: one has to be on\n"},
         {D "server = a/b\n", ":3: server: not an address (a/b)\n"},
         {D "[tersed]\ndepth = 1\nx = y\n", /* all of them, not the first */
          ":4: depth: out of range (1)\n:5: unknown option (x)\n"},

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "bridge/log.h"
+#include "proxy/admin.h"
 #include "proxy/server.h"
 
 #define DOMAIN "im.example.net"
@@ -68,6 +69,8 @@ struct world {
     /* the client */
     int client;
     bool sp, preface_sent;
+    uint8_t beat; /* seconds that the client says beside its first header */
+    bool heard_beat;
     char *xml; /* the last frame, decoded */
     /* the XMPP server */
     int back;
@@ -83,21 +86,31 @@ static void set_timeout(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-static int listen_somewhere(uint16_t *port) {
+static int listen_at(uint16_t port) {
     struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(sa);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
     assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    *port = ntohs(sa.sin_port);
     set_timeout(fd);
     return fd;
 }
 
+static int listen_somewhere(uint16_t *port) {
+    struct sockaddr_in sa;
+    socklen_t len = sizeof(sa);
+    int fd = listen_at(0);
+
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+/* name: of DNS, or of another kind with that in front. */
 static X509 *make_cert(EVP_PKEY *key, const char *name) {
     X509 *cert = X509_new();
     X509_NAME *subject = X509_get_subject_name(cert);
@@ -108,10 +121,11 @@ static X509 *make_cert(EVP_PKEY *key, const char *name) {
     X509_set_version(cert, X509_VERSION_3);
     X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                               (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(
+        subject, "CN", MBSTRING_ASC,
+        (const unsigned char *)(strchr(name, ':') ? "x" : name), -1, -1, 0);
     X509_set_issuer_name(cert, subject);
-    snprintf(text, sizeof(text), "DNS:%s", name);
+    snprintf(text, sizeof(text), "%s%s", strchr(name, ':') ? "" : "DNS:", name);
     san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);
     X509_add_ext(cert, san, -1);
     X509_EXTENSION_free(san);
@@ -137,7 +151,8 @@ static void write_file(char *path, const char *text, X509 *a, X509 *b) {
     fclose(file);
 }
 
-/* Starts tersed with this for [domain]'s starttls and more for [tersed]. */
+/* Starts tersed with this for [domain]'s starttls and more for [tersed];
+ * "direct" is for its tls. */
 static void begin(struct world *w, const char *starttls, const char *more) {
     char text[1024], why[300];
     struct config *config;
@@ -152,8 +167,10 @@ static void begin(struct world *w, const char *starttls, const char *more) {
         snprintf(text, sizeof(text),
                  "[tersed]\nlisten = 127.0.0.1:0\nclose_timeout = 2s\n%s\n"
                  "[domain " DOMAIN "]\nserver = 127.0.0.1:%u\n"
-                 "starttls = %s\nca_file = %s\n",
-                 more, w->port, starttls, w->pem);
+                 "%s = %s\nca_file = %s\n",
+                 more, w->port,
+                 strcmp(starttls, "direct") == 0 ? "tls" : "starttls", starttls,
+                 w->pem);
     write_file(w->conf, text, NULL, NULL);
     config = config_load(w->conf, stderr);
     unlink(w->conf);
@@ -281,6 +298,11 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
     assert_int_equal(terse_encode(e->w->schema, &terse_limits_default, event,
                                   node, &frame, NULL),
                      TERSE_OK);
+    if (event == TERSE_OPEN && e->w->beat) {
+        const uint8_t said[] = {0xa8, 0x01, e->w->beat};
+
+        assert_int_equal(terse_buf_append(&frame, said, 3), TERSE_OK);
+    }
     add_frame(e->w, &e->out, terse_buf_data(&frame), frame.len);
     terse_buf_fini(&frame);
     return TERSE_OK;
@@ -343,6 +365,17 @@ static const char *client_hears(struct world *w) {
         return w->xml = strdup("(end)");
     frame = malloc(n + 1);
     receive_bytes(w->client, frame, n);
+    if (n == 2 && frame[0] == 0x48) {
+        w->xml = strdup(frame[1] ? "(ping)" : "(pong)");
+        free(frame);
+        return w->xml;
+    }
+    /* A header is short; bounds of state and a heartbeat may be beside it. */
+    if (frame[0] == 0x6a && n > frame[1] + 2U) {
+        w->heard_beat = memmem(frame + frame[1] + 2, n - frame[1] - 2,
+                               "\xa8\x01", 2) != NULL;
+        n = frame[1] + 2U;
+    }
     assert_int_equal(terse_frame_info(w->schema, frame, n, &info), TERSE_OK);
     terse_buf_init(&out, 1 << 24);
     assert_int_equal(terse_decode(w->schema, &terse_limits_default, frame, n,
@@ -618,7 +651,41 @@ static void test_session_wrong_name_in_certificate_refused(void **state) {
     server_says(w, PROCEED);
     assert_false(server_secures(w, w->other));
     expect_error(w, true, "certificate");
-    assert_int_equal(atomic_load(&w->server->frames_in), 1);
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_FRAMES_IN), 1);
+}
+
+/* RFC 6120 section 13.7.1.2: names of the service, not of a host. */
+static void service_name(struct world *w, const char *name, bool good) {
+    X509_free(w->cert);
+    w->cert = make_cert(w->key, name);
+    unlink(w->pem);
+    write_file(w->pem, "", w->cert, NULL);
+    open_to_starttls(w);
+    server_says(w, PROCEED);
+    assert_int_equal(server_secures(w, w->cert), good);
+    if (good)
+        server_hears(w, "<stream:stream");
+    else
+        expect_error(w, true, "certificate");
+}
+
+#define SRV_ID "otherName:1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp-client."
+#define XMPP_ADDR "otherName:1.3.6.1.5.5.7.8.5;UTF8:"
+
+static void test_session_srv_id_in_certificate_passes(void **state) {
+    service_name(*state, SRV_ID "IM.example.net", true);
+}
+
+static void test_session_srv_id_of_other_domain_refused(void **state) {
+    service_name(*state, SRV_ID "other.example", false);
+}
+
+static void test_session_xmpp_addr_in_certificate_passes(void **state) {
+    service_name(*state, XMPP_ADDR DOMAIN, true);
+}
+
+static void test_session_xmpp_addr_longer_refused(void **state) {
+    service_name(*state, XMPP_ADDR DOMAIN ".evil.example", false);
 }
 
 static void test_session_untrusted_certificate_refused(void **state) {
@@ -1073,11 +1140,352 @@ static void test_session_too_many_clients_hung_up_on(void **state) {
     first = w->client;
     dial_client(w);
     expect(w, "(end)");
-    assert_int_equal(atomic_load(&w->server->refused), 1);
+    assert_int_equal(atomic_load(&w->server->metrics.limits[LIMIT_PER_ADDRESS]),
+                     1);
     close(w->client);
     w->client = first;
     server_says(w, ANSWER);
     expect(w, "srv-id-1");
+}
+
+/* ---- TLS from the first byte
+ * ------------------------------------------------------- */
+
+static void test_session_direct_tls_has_one_stream(void **state) {
+    struct world *w = *state;
+
+    begin(w, "direct", "");
+    dial_client(w);
+    client_says(w, false, HEADER);
+    server_accepts(w);
+    assert_true(server_secures(w, w->cert));
+    server_hears(w, "<stream:stream");
+    server_hears(w, ">");
+    server_says(w, ANSWER FEATURES);
+    expect(w, "srv-id-1");
+    expect(w, "features");
+    assert_null(strstr(w->xml, "starttls"));
+    client_says(w, true, "<presence/>");
+    server_hears(w, "<presence/>");
+}
+
+static void test_session_direct_tls_wrong_name_refused(void **state) {
+    struct world *w = *state;
+
+    begin(w, "direct", "");
+    dial_client(w);
+    client_says(w, false, HEADER);
+    server_accepts(w);
+    assert_false(server_secures(w, w->other));
+    expect_error(w, true, "certificate");
+}
+
+/* A server that waits for text, as on the port of STARTTLS. */
+static void test_session_direct_tls_to_silent_server_refused(void **state) {
+    struct world *w = *state;
+
+    begin(w, "direct", "negotiate_timeout = 200ms");
+    dial_client(w);
+    client_says(w, false, HEADER);
+    server_accepts(w);
+    expect_error(w, true, "remote-connection-failed");
+}
+
+/* ---- limits
+ * ------------------------------------------------------------------------ */
+
+static double seconds(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static long hits(const struct world *w, enum limit limit) {
+    return atomic_load(&w->server->metrics.limits[limit]);
+}
+
+/* `n` numbered stanzas; the caller frees. */
+static char *numbered(int n) {
+    char *xml = malloc((size_t)n * 64 + 1), *p = xml;
+
+    for (int i = 0; i < n; i++)
+        p += sprintf(p, "<message><body>%d.</body></message>", i);
+    return xml;
+}
+
+static void all_arrive_slowly(struct world *w, const char *limits) {
+    char *xml = numbered(60), body[32];
+    double from;
+
+    open_plain(w, limits);
+    log_in(w);
+    from = seconds();
+    client_says(w, true, xml);
+    for (int i = 0; i < 60; i++) {
+        snprintf(body, sizeof(body), "<body>%d.", i);
+        server_hears(w, body);
+    }
+    assert_true(seconds() - from > 0.5);
+    assert_true(seconds() - from < 5);
+    assert_true(metrics_get(&w->server->metrics, METRIC_SLOWED) > 2);
+    assert_int_equal(hits(w, LIMIT_FLOOD), 0);
+    free(xml);
+}
+
+static void test_session_over_stanza_rate_is_slowed_not_lost(void **state) {
+    all_arrive_slowly(*state, "stanza_rate = 60\nstanza_burst = 20");
+}
+
+/* A frame of 7 to 11 bytes each. */
+static void test_session_over_byte_rate_is_slowed_not_lost(void **state) {
+    all_arrive_slowly(*state, "byte_rate = 256\nbyte_burst = 1024\n"
+                              "stanza_rate = 60\nstanza_burst = 20");
+}
+
+static void test_session_endless_flood_is_refused(void **state) {
+    struct world *w = *state;
+    char *xml = numbered(2000);
+
+    open_plain(w, "stanza_rate = 100\nstanza_burst = 10\n"
+                  "flood_timeout = 400ms");
+    log_in(w);
+    client_says(w, true, xml);
+    free(xml);
+    expect(w, "policy-violation");
+    assert_non_null(strstr(w->xml, "stanza_rate"));
+    expect(w, "(close)");
+    assert_int_equal(hits(w, LIMIT_FLOOD), 1);
+}
+
+static void test_session_refusals_name_limit_and_are_counted(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "login_timeout = 300ms");
+    expect(w, "login_timeout");
+    assert_int_equal(hits(w, LIMIT_LOGIN_TIME), 1);
+}
+
+static void test_session_over_memory_budget_sheds_largest(void **state) {
+    struct world *w = *state;
+    static char chunk[65536];
+    int idle;
+
+    open_plain(w, "memory = 1M\nstanza_bytes = 16M\ntext_bytes = 16M\n"
+                  "frame_bytes = 16M");
+    log_in(w);
+    idle = w->client;
+    w->preface_sent = false;
+    dial_client(w); /* another one, which holds nothing */
+    client_says(w, false, HEADER);
+    memset(chunk, 'x', sizeof(chunk));
+    server_says(w, "<message><body>");
+    for (int i = 0; i < 100; i++)
+        if (send(w->back, chunk, sizeof(chunk), MSG_NOSIGNAL) <= 0)
+            break; /* hung up on */
+    close(w->client);
+    w->client = idle;
+    expect(w, "resource-constraint");
+    assert_non_null(strstr(w->xml, "memory"));
+    expect(w, "(close)");
+    assert_int_equal(hits(w, LIMIT_MEMORY), 1);
+    hang_up_client(w);
+    for (int i = 0;
+         i < 100 && metrics_get(&w->server->metrics, METRIC_MEMORY) > 65536;
+         i++)
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    assert_true(metrics_get(&w->server->metrics, METRIC_MEMORY) <= 65536);
+}
+
+static void test_session_too_fast_from_one_address_hung_up_on(void **state) {
+    struct world *w = *state;
+    int fds[12];
+    char byte;
+
+    begin(w, "off", "connect_rate = 1");
+    for (int i = 0; i < 12; i++) {
+        dial_client(w);
+        fds[i] = w->client;
+    }
+    /* Ten at once; of the others, all but those of the time it took. */
+    assert_int_equal(recv(fds[11], &byte, 1, 0), 0);
+    assert_true(hits(w, LIMIT_CONNECT_RATE) >= 1);
+    w->client = -1;
+    for (int i = 0; i < 12; i++)
+        close(fds[i]);
+}
+
+/* ---- heartbeats
+ * -------------------------------------------------------------------- */
+
+static void open_beating(struct world *w, const char *more) {
+    w->beat = 1;
+    open_plain(w, more);
+    log_in(w);
+    assert_true(w->heard_beat);
+}
+
+static void test_session_silent_client_is_asked_then_lost(void **state) {
+    struct world *w = *state;
+    double from;
+
+    open_beating(w, "heartbeat_timeout = 300ms");
+    from = seconds();
+    expect(w, "(ping)");
+    assert_true(seconds() - from > 0.8);
+    send_bytes(w->client, "\x02\x48\x00", 3);
+    expect(w, "(ping)");
+    expect(w, "(end)");
+    server_hears_end_without(w, "</stream:stream>");
+    assert_int_equal(hits(w, LIMIT_HEARTBEAT), 1);
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_PINGS), 2);
+}
+
+static void test_session_client_that_speaks_is_not_asked(void **state) {
+    struct world *w = *state;
+
+    open_beating(w, "");
+    for (int i = 0; i < 5; i++) {
+        nanosleep(&(struct timespec){0, 400000000}, NULL);
+        client_says(w, true, "<presence/>");
+        server_hears(w, "<presence/>");
+    }
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_PINGS), 0);
+}
+
+/* It is no stanza: the server never hears of it. */
+static void test_session_ping_of_client_is_answered(void **state) {
+    struct world *w = *state;
+
+    open_beating(w, "");
+    send_bytes(w->client, "\x02\x48\x01", 3);
+    expect(w, "(pong)");
+    client_says(w, true, "<presence/>");
+    server_hears(w, "<presence/>");
+}
+
+static void test_session_ping_never_agreed_on_is_refused(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "");
+    assert_false(w->heard_beat);
+    send_bytes(w->client, "\x02\x48\x01", 3);
+    expect_error(w, false, terse_err_condition(TERSE_EFRAME));
+}
+
+/* Nor do those of XML become frames. */
+static void test_session_white_space_of_server_does_not_cross(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "");
+    log_in(w);
+    for (int i = 0; i < 20; i++)
+        server_says(w, " \n");
+    server_says(w, "<presence/>");
+    expect(w, "<presence");
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_FRAMES_OUT), 6);
+}
+
+/* ---- for operators
+ * ----------------------------------------------------------------- */
+
+/* What HTTP says to a request; static. */
+static const char *http(struct world *w, const char *request) {
+    static char text[65536];
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons(admin_port(w->server->admin))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t n = 0;
+    ssize_t got;
+
+    set_timeout(fd);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    send_bytes(fd, request, strlen(request));
+    while ((got = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
+        n += (size_t)got;
+    text[n] = '\0';
+    close(fd);
+    return text;
+}
+
+#define GET(path) "GET " path " HTTP/1.0\r\n\r\n"
+#define has(text, part)                                                        \
+    do {                                                                       \
+        if (!strstr(text, part))                                               \
+            fail_msg("no %s in %s", part, text);                               \
+    } while (0)
+
+static void test_admin_tells_metrics_and_sessions(void **state) {
+    struct world *w = *state;
+    const char *text;
+
+    open_plain(w, "admin = 127.0.0.1:0");
+    log_in(w);
+    client_says(w, true, "<message><body>secret</body></message>");
+    server_hears(w, "secret");
+    text = http(w, GET("/metrics"));
+    has(text, " 200 ");
+    has(text, "# TYPE tersed_sessions gauge\ntersed_sessions 1\n");
+    has(text, "tersed_frames_total{direction=\"in\"} 3\n");
+    has(text, "tersed_limit_hits_total{limit=\"login_bytes\"} 0\n");
+    has(text, "tersed_state_sessions{state=\"up\"} 1\n");
+    has(text, "process_resident_memory_bytes ");
+    text = http(w, GET("/sessions"));
+    has(text, "application/json");
+    has(text, "\"domain\":\"" DOMAIN "\",\"state\":\"up\"");
+    has(text, "\"peer\":\"127.0.0.1\"");
+    assert_null(strstr(text, "secret"));
+    has(http(w, GET("/healthz")), " 200 ");
+    has(http(w, GET("/elsewhere")), " 404 ");
+    has(http(w, "POST /metrics HTTP/1.0\r\nContent-Length: 0\r\n\r\n"),
+        " 405 ");
+}
+
+/* Ready is who can serve: not before a server was reached, not when it is
+ * gone, again when it is back, not when draining. */
+static bool comes_to(struct world *w, const char *status) {
+    for (int i = 0; i < 100; i++) {
+        if (strstr(http(w, GET("/readyz")), status))
+            return true;
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    }
+    return false;
+}
+
+static void test_admin_ready_while_server_can_be_reached(void **state) {
+    struct world *w = *state;
+    pthread_t thread;
+    void *drained;
+    char byte;
+
+    begin(w, "off", "admin = 127.0.0.1:0\ndrain_timeout = 3s");
+    assert_true(comes_to(w, " 200 "));
+    /* Down: the next client notices, and so does who asks. */
+    close(w->listening);
+    w->listening = -1;
+    dial_client(w);
+    client_says(w, false, HEADER);
+    expect_error(w, true, "remote-connection-failed");
+    hang_up_client(w);
+    has(http(w, GET("/readyz")), " 503 ");
+    has(http(w, GET("/healthz")), " 200 ");
+    w->listening = listen_at(w->port);
+    assert_true(comes_to(w, " 200 "));
+    dial_client(w); /* whom draining waits for */
+    client_says(w, false, HEADER);
+    do { /* those who only asked are gone */
+        hang_up_server(w);
+        server_accepts(w);
+    } while (recv(w->back, &byte, 1, MSG_PEEK) != 1);
+    server_hears(w, "<stream:stream");
+    assert_int_equal(pthread_create(&thread, NULL, drain, w), 0);
+    expect(w, "<stream:stream");
+    has(http(w, GET("/readyz")), " 503 ");
+    hang_up_client(w);
+    hang_up_server(w);
+    assert_int_equal(pthread_join(thread, &drained), 0);
+    assert_ptr_equal(drained, w);
 }
 
 #define t(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1095,6 +1503,10 @@ int main(void) {
         t(test_session_no_login_in_time_refused),
         t(test_session_starttls_shows_client_one_header),
         t(test_session_wrong_name_in_certificate_refused),
+        t(test_session_srv_id_in_certificate_passes),
+        t(test_session_srv_id_of_other_domain_refused),
+        t(test_session_xmpp_addr_in_certificate_passes),
+        t(test_session_xmpp_addr_longer_refused),
         t(test_session_untrusted_certificate_refused),
         t(test_session_no_offer_of_tls_refused_if_required),
         t(test_session_no_offer_of_tls_passes_if_optional),
@@ -1121,6 +1533,22 @@ int main(void) {
         t(test_session_slow_server_gets_all_in_order),
         t(test_session_server_not_reading_is_given_up),
         t(test_session_too_many_clients_hung_up_on),
+        t(test_session_direct_tls_has_one_stream),
+        t(test_session_direct_tls_wrong_name_refused),
+        t(test_session_direct_tls_to_silent_server_refused),
+        t(test_session_over_stanza_rate_is_slowed_not_lost),
+        t(test_session_over_byte_rate_is_slowed_not_lost),
+        t(test_session_endless_flood_is_refused),
+        t(test_session_refusals_name_limit_and_are_counted),
+        t(test_session_over_memory_budget_sheds_largest),
+        t(test_session_too_fast_from_one_address_hung_up_on),
+        t(test_session_silent_client_is_asked_then_lost),
+        t(test_session_client_that_speaks_is_not_asked),
+        t(test_session_ping_of_client_is_answered),
+        t(test_session_ping_never_agreed_on_is_refused),
+        t(test_session_white_space_of_server_does_not_cross),
+        t(test_admin_tells_metrics_and_sessions),
+        t(test_admin_ready_while_server_can_be_reached),
     };
 
     return cmocka_run_group_tests_name("proxy_session", tests, NULL, NULL);

@@ -406,9 +406,12 @@ enum { SAMPLES = sizeof(samples) / sizeof(samples[0]) };
 static void test_to_xml_state_is_refused(void **state) {
     (void)state;
     struct terse_frame_info info;
-    static const uint8_t frames[][3] = {
-        {0x30, 0x00}, {0x38, 0x00}, {0x42, 0x00}, {0x80, 0x01, 0x05}};
-    static const size_t sizes[] = {2, 2, 2, 3};
+    static const uint8_t frames[][3] = {{0x30, 0x00},
+                                        {0x38, 0x00},
+                                        {0x42, 0x00},
+                                        {0x48, 0x01},
+                                        {0x80, 0x01, 0x05}};
+    static const size_t sizes[] = {2, 2, 2, 2, 3};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct terse_buf out;
         struct terse_error error;

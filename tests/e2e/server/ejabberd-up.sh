@@ -2,7 +2,8 @@
 # ejabberd-up.sh DIR BASE   start a private, throw-away ejabberd (Debian's)
 #
 # Listens on loopback only: BASE+1 Erlang distribution, BASE+22 STARTTLS
-# required, BASE+26 plain, BASE+80 HTTP API. Writes nothing outside DIR, needs
+# required, BASE+25 the same with PROXY headers, BASE+26 plain, BASE+27 what
+# deploy/ejabberd.yml says, BASE+80 HTTP API. Writes nothing outside DIR, needs
 # no epmd and no /etc, works as root or not, several at a time, whether or not
 # the Debian package's own service runs.
 # Environment: DOMAIN (im.example.net), USERS ("alice bob carol dave"; the
@@ -32,12 +33,18 @@ LIBS=$(dirname "$(ls -d /usr/lib/*/ejabberd-[0-9]* | head -n 1)")
 {
     printf "DIR='%s' DOMAIN='%s' LIBS='%s'\n" "$DIR" "$DOMAIN" "$LIBS"
     printf "NODE='ej%s@localhost' COOKIE='throwaway%s'\n" "$BASE" "$BASE"
-    printf 'P_DIST=%s P_STARTTLS=%s P_PLAIN=%s P_HTTP=%s\n' \
-        $((BASE + 1)) $((BASE + 22)) $((BASE + 26)) $((BASE + 80))
+    printf 'P_DIST=%s P_STARTTLS=%s P_PROXY=%s P_PLAIN=%s P_HTTP=%s\n' \
+        $((BASE + 1)) $((BASE + 22)) $((BASE + 25)) $((BASE + 26)) $((BASE + 80))
 } > "$DIR/env"
 . "$DIR/env"
-sed -e "s|@DIR@|$DIR|g; s|@DOMAIN@|$DOMAIN|g; s|@P_PLAIN@|$P_PLAIN|g" \
+# The listener that we tell operators to have, on a port of ours.
+sed -n '/^  -/,$p' "$HERE/../../../deploy/ejabberd.yml" |
+    sed -e "s|port: 5222|port: $((BASE + 27))|; s|ip: .*|ip: \"127.0.0.1\"|" \
+        > "$DIR/deploy.yml"
+sed -e "/@DEPLOY@/{r $DIR/deploy.yml" -e 'd}' \
+    -e "s|@DIR@|$DIR|g; s|@DOMAIN@|$DOMAIN|g; s|@P_PLAIN@|$P_PLAIN|g" \
     -e "s|@P_STARTTLS@|$P_STARTTLS|g; s|@P_HTTP@|$P_HTTP|g" \
+    -e "s|@P_PROXY@|$P_PROXY|g" \
     "$HERE/ejabberd.yml.in" > "$DIR/ejabberd.yml"
 printf '{lookup,["file","native"]}.\n{host,{127,0,0,1},["localhost"]}.\n' \
     > "$DIR/inetrc"
