@@ -5,8 +5,9 @@
  * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
  * -> (gate) -> (decrypt) -> the owner.
  *
- * Life: four aios, each posted at most once at a time; `posted` counts them.
- * When the owner closes, the timer aio is posted as a deadline. Whoever
+ * Life: three aios, each posted at most once at a time; `posted` counts them.
+ * When the owner closes, the timer aio is posted as a deadline; until then it
+ * serves to pump from nowhere in particular. Whoever
  * finds the work done cuts the deadline short. When the timer's callback runs,
  * the stream is closed, which ends the other aios; the callback that brings
  * `posted` to zero frees, after it has unlocked. Nothing is posted on the
@@ -21,7 +22,7 @@
 #include <string.h>
 
 enum {
-    CONN_SMALL = 1024,   /* bytes of one read, of a connection that is quiet */
+    CONN_SMALL = 512,    /* bytes of one read, of a connection that is quiet */
     CONN_LARGE = 16384,  /* and while there is more than that */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
@@ -45,9 +46,12 @@ struct net_conn {
     struct net_marks marks;
     enum conn_stage stage;
     nng_stream *stream;
-    nng_aio *recv, *send, *timer, *task;
+    nng_aio *recv, *send;
+    nng_aio *timer; /* pumps soon; once closed, the deadline */
     unsigned posted;
-    bool receiving, sending, tasking; /* which of them are posted */
+    bool receiving, sending; /* which of them are posted */
+    bool tasking;            /* the timer is, to pump soon */
+    nng_duration deadline;   /* from when the owner closed */
     bool paused;
     bool linger;   /* how the owner wants to close */
     bool heard;    /* the peer has said its last word */
@@ -57,7 +61,7 @@ struct net_conn {
     bool broken;   /* no use to read or write; see err */
     bool reported; /* the owner's `closed` was called */
     enum net_err err;
-    char text[256];
+    char *text; /* owned; NULL: err says it */
     struct tls *tls;
     bool secured;            /* the owner's `secured` was called */
     struct net_framer *last; /* reads on after the owner closed, for the peer's
@@ -88,7 +92,6 @@ static void conn_gone(struct net_conn *conn) {
     nng_aio_reap(conn->recv);
     nng_aio_reap(conn->send);
     nng_aio_reap(conn->timer);
-    nng_aio_reap(conn->task);
     tls_free(conn->tls);
     net_tls_rele(conn->gate.tls);
     free(conn->ends);
@@ -98,6 +101,7 @@ static void conn_gone(struct net_conn *conn) {
     net_buf_fini(&conn->plain);
     net_buf_fini(&conn->wire);
     free(conn->large);
+    free(conn->text);
     free(conn);
     net_owner_rele(owner);
 }
@@ -120,24 +124,38 @@ static void conn_finish(struct net_conn *conn) {
     nng_aio_abort(conn->timer, NNG_ECANCELED);
 }
 
+/* The deadline of a connection that was closed begins. */
+static void conn_begin_deadline(struct net_conn *conn) {
+    conn->posted++;
+    nng_sleep_aio(conn->deadline, conn->timer);
+}
+
 static void conn_timer(void *arg) {
     struct net_conn *conn = arg;
+    bool task;
 
     net_lock(conn->owner);
-    conn->stage = STAGE_CLOSED;
-    nng_stream_close(conn->stream);
-    nng_aio_abort(conn->task, NNG_ECANCELED);
+    task = conn->tasking;
+    conn->tasking = false;
+    if (task && conn->stage == STAGE_OPEN) {
+        conn_pump(conn);
+    } else if (task && conn->stage != STAGE_ENDING) {
+        conn_begin_deadline(conn); /* closed while this was under way */
+    } else {
+        conn->stage = STAGE_CLOSED;
+        nng_stream_close(conn->stream);
+    }
     conn_leave(conn);
 }
 
-/* Runs conn_task soon, on another thread: for what must not be called from
+/* Pumps soon, on another thread: for what must not be called from
  * within a function of the owner. */
 static void conn_later(struct net_conn *conn) {
-    if (conn->tasking || conn->stage == STAGE_CLOSED)
+    if (conn->tasking || conn->stage != STAGE_OPEN)
         return;
     conn->tasking = true;
     conn->posted++;
-    nng_sleep_aio(0, conn->task);
+    nng_sleep_aio(0, conn->timer);
 }
 
 /* The connection is of no more use. The owner hears of it at once if we are in
@@ -148,8 +166,7 @@ static void conn_break(struct net_conn *conn, enum net_err err,
         return;
     conn->broken = true;
     conn->err = err;
-    snprintf(conn->text, sizeof(conn->text), "%s",
-             text ? text : net_strerror(err));
+    conn->text = text ? strdup(text) : NULL;
     if (conn->stage == STAGE_OPEN)
         conn_later(conn);
     else
@@ -160,7 +177,8 @@ static void conn_report(struct net_conn *conn) {
     if (!conn->broken || conn->reported || conn->stage != STAGE_OPEN)
         return;
     conn->reported = true;
-    conn->ops->closed(conn->arg, conn->err, conn->text);
+    conn->ops->closed(conn->arg, conn->err,
+                      conn->text ? conn->text : net_strerror(conn->err));
 }
 
 /* ---- out -------------------------------------------------------------------
@@ -546,16 +564,6 @@ static void conn_received(void *arg) {
     conn_leave(conn);
 }
 
-static void conn_task(void *arg) {
-    struct net_conn *conn = arg;
-
-    net_lock(conn->owner);
-    conn->tasking = false;
-    if (conn->stage == STAGE_OPEN)
-        conn_pump(conn);
-    conn_leave(conn);
-}
-
 void net_conn_pause(struct net_conn *conn) { conn->paused = true; }
 
 void net_conn_resume(struct net_conn *conn) {
@@ -589,8 +597,7 @@ enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
     conn->raw = conn->small;
     if (nng_aio_alloc(&conn->recv, conn_received, conn) ||
         nng_aio_alloc(&conn->send, conn_sent, conn) ||
-        nng_aio_alloc(&conn->timer, conn_timer, conn) ||
-        nng_aio_alloc(&conn->task, conn_task, conn)) {
+        nng_aio_alloc(&conn->timer, conn_timer, conn)) {
         nng_aio_free(conn->recv);
         nng_aio_free(conn->send);
         nng_aio_free(conn->timer);
@@ -678,10 +685,11 @@ void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {
         return;
     conn->linger = how == NET_CLOSE_LINGER;
     conn->stage = STAGE_FLUSH;
-    conn->posted++;
     if (how == NET_CLOSE_ABORT || conn->broken || conn->mute)
         ms = 0;
-    nng_sleep_aio(ms > INT32_MAX ? INT32_MAX : (nng_duration)ms, conn->timer);
+    conn->deadline = ms > INT32_MAX ? INT32_MAX : (nng_duration)ms;
+    if (!conn->tasking)
+        conn_begin_deadline(conn);
     if (ms)
         conn_send(conn);
 }

@@ -15,6 +15,8 @@
 /* ---- state ------------------------------------------------------------------
  */
 
+static void step_late(void *arg);
+
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
     switch (s->state) {
@@ -54,6 +56,20 @@ static void begin_beats(struct session *s) {
     s->clock = NULL;
 }
 
+/* Sets the timer of the state; 0: none, and an idle session has no memory for
+ * one. False: there is none. */
+static bool step_in(struct session *s, uint32_t ms) {
+    if (!ms) {
+        net_timer_free(s->step);
+        s->step = NULL;
+        return true;
+    }
+    if (!s->step && net_timer_new(&s->step, &s->owner, step_late, s))
+        return false;
+    net_timer_set(s->step, ms);
+    return true;
+}
+
 static void move_to(struct session *s, enum event event, enum state next) {
     enum state old = s->state;
 
@@ -65,10 +81,12 @@ static void move_to(struct session *s, enum event event, enum state next) {
     atomic_fetch_sub(&s->server->metrics.states[old], 1);
     atomic_fetch_add(&s->server->metrics.states[next], 1);
     s->watching = false;
-    if (!s->step)
+    if (next == STATE_OVER)
         return;
-    if (patience(s))
-        net_timer_set(s->step, patience(s));
+    /* It is there until the session is up. For STATE_LEAVING, front_close
+     * looks whether it could be had. */
+    if (next == STATE_UP || patience(s))
+        (void)step_in(s, patience(s));
     else
         net_timer_stop(s->step);
     if (next == STATE_UP && !s->logged_in) {
@@ -301,13 +319,10 @@ static void watch(struct session *s) {
     if (patience(s) || full == s->watching)
         return;
     s->watching = full;
-    if (!full) {
-        net_timer_stop(s->step);
-        return;
-    }
     s->watch_front = watched(s->front.conn);
     s->watch_back = watched(s->back.conn);
-    net_timer_set(s->step, s->config->stall_timeout);
+    if (!step_in(s, full ? s->config->stall_timeout : 0))
+        session_lose(s, "no memory for a timer");
 }
 
 /* The client's bytes are no frames, or too long ones; or there is no memory. */
@@ -404,6 +419,8 @@ void session_go_on(struct session *s) {
     else if (s->back.conn)
         net_conn_resume(s->back.conn);
     watch(s);
+    if (s->state == STATE_OVER)
+        return;
     frame_leg_flush(&s->front);
     if (s->back.conn)
         net_conn_flush(s->back.conn);
@@ -510,8 +527,11 @@ static void front_close(struct session *s) {
         return;
     }
     footer(s);
-    if (session_move(s, EVENT_CLIENT_CLOSE))
-        log_event(LOG_DEBUG, s->id, "leaving", NULL);
+    if (!session_move(s, EVENT_CLIENT_CLOSE))
+        return;
+    log_event(LOG_DEBUG, s->id, "leaving", NULL);
+    if (!s->step) /* no memory to wait with */
+        session_close(s);
 }
 
 static void front_frame(struct session *s, const uint8_t *frame, size_t n) {

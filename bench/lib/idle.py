@@ -2,9 +2,10 @@
 """idle.py [N]: what an idle session costs tersed in memory (RSS), in clear.
 
 N XMPP clients log in through terse-agent and tersed to a small server of our
-own, all on loopback: SASL, bind, a roster of 20 and their presence, one chat
-message each way; then silence. The agent is a real peer: it remembers what the
-server's side remembers. Prints one line of JSON.
+own, all on loopback: SASL, bind, roster, presence, a message each way; then
+silence. The agent is a real peer: it remembers what tersed remembers of the
+connection, and knows heartbeats. Once with an empty roster, once with 20
+contacts that are online. Prints a line of JSON for each.
 """
 import json
 import os
@@ -28,15 +29,18 @@ HEADER = (f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' "
 ANSWER = HEADER.replace('to=', "id='15728640' xml:lang='en' from=")
 
 
+CONTACTS = 20
+
+
 def roster(user):
     items = ''.join(
         f"<item jid='contact{i}@{DOMAIN}' subscription='both'/>"
-        for i in range(20))
+        for i in range(CONTACTS))
     presences = ''.join(
         f"<presence from='contact{i}@{DOMAIN}/phone' to='{user}@{DOMAIN}/idle'>"
         "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' "
         "node='http://conversations.im' ver='"
-        f"{i:02d}PJvkCyYyTGXD4lkLTwKmXPaY='/></presence>" for i in range(20))
+        f"{i:02d}PJvkCyYyTGXD4lkLTwKmXPaY='/></presence>" for i in range(CONTACTS))
     return (f"<iq type='result' id='r1' to='{user}@{DOMAIN}/idle'>"
             f"<query xmlns='jabber:iq:roster'>{items}</query></iq>{presences}"
             f"<message from='contact1@{DOMAIN}/phone' to='{user}@{DOMAIN}' "
@@ -156,7 +160,20 @@ def wait(port):
     raise SystemExit('a program does not listen')
 
 
+def clear():
+    """What tells the agent to do without TLS, if it needs to be told."""
+    text = subprocess.run([f'{BIN}/terse-agent', '--help'],
+                          capture_output=True).stdout
+    return ['--clear'] if b'--clear' in text else []
+
+
 def main():
+    global CONTACTS
+    for CONTACTS in (0, 20):
+        measure()
+
+
+def measure():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -165,15 +182,14 @@ def main():
     port, entry = free_port(), free_port()
     conf.write(f'[tersed]\nlisten = 127.0.0.1:{port}\nlog_level = error\n'
                'max_per_address = 1000000\nmax_connections = 1000000\n'
-               + ('connect_rate = 1000000\n' if not os.environ.get('OLD')
-                  else '') +
+               'connect_rate = 1000000\n'
                f'[domain {DOMAIN}]\nserver = 127.0.0.1:{world.port}\n'
                'starttls = off\n')
     conf.flush()
     try:
         for command in ([f'{BIN}/tersed', conf.name],
                         [f'{BIN}/terse-agent', '--proxy', f'127.0.0.1:{port}',
-                         '--listen', f'127.0.0.1:{entry}']):
+                         '--listen', f'127.0.0.1:{entry}', *clear()]):
             programs.append(subprocess.Popen(command,
                                              stderr=subprocess.DEVNULL))
         wait(port)
@@ -189,7 +205,7 @@ def main():
             measured.append(rss(programs[0].pid))
         took = time.monotonic() - started - 4
         per = (measured[1] - measured[0]) / (n - WARM)
-        print(json.dumps({'sessions': n, 'kb_per_session': round(per, 2),
+        print(json.dumps({'sessions': n, 'contacts': CONTACTS, 'kb_per_session': round(per, 2),
                           'rss_kb': measured[1], 'login_s': round(took, 1)}))
     finally:
         for program in programs:
