@@ -613,7 +613,8 @@ static void front_proxied(void *arg) {
     log_event(LOG_INFO, s->id, "proxied", "peer", ends.from, "port", port,
               NULL);
     if (!server_readdress(s->server, s, ends.from, ends.from_port, &hit)) {
-        session_lose(s, "too many from this address");
+        session_lose(s, hit == LIMIT_PER_ADDRESS ? "too many from this address"
+                                                 : limit_names[hit]);
         return;
     }
     gate = door_gate(s->config, ends.from);
