@@ -42,7 +42,7 @@ struct work *work_of_thread(const struct bridge *bridge) {
         }
     }
     work->frame.max = work->wire.max = work->plain.max = most;
-    work->codec.a.max = work->codec.b.max = work->codec.c.max = most;
+    terse_work_bound(&work->codec, bridge->limits);
     work->xml.max = (size_t)bridge->limits->stanza_bytes + 4096;
     return work;
 }

@@ -75,18 +75,35 @@ void terse_peer_free(struct terse_peer *peer) {
     free(peer);
 }
 
+enum { WORKS = 5 };
+static void works_of(struct terse_work *work, struct terse_buf *all[WORKS]) {
+    all[0] = &work->a;
+    all[1] = &work->b;
+    all[2] = &work->c;
+    all[3] = &work->d;
+    all[4] = &work->e;
+}
+
 void terse_work_init(struct terse_work *work,
                      const struct terse_limits *limits) {
-    struct terse_buf *all[] = {&work->a, &work->b, &work->c, &work->d,
-                               &work->e};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    struct terse_buf *all[WORKS];
+    works_of(work, all);
+    for (size_t i = 0; i < WORKS; i++)
         terse_buf_init(all[i], limits->frame_bytes);
 }
 
+void terse_work_bound(struct terse_work *work,
+                      const struct terse_limits *limits) {
+    struct terse_buf *all[WORKS];
+    works_of(work, all);
+    for (size_t i = 0; i < WORKS; i++)
+        all[i]->max = limits->frame_bytes;
+}
+
 void terse_work_fini(struct terse_work *work) {
-    struct terse_buf *all[] = {&work->a, &work->b, &work->c, &work->d,
-                               &work->e};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    struct terse_buf *all[WORKS];
+    works_of(work, all);
+    for (size_t i = 0; i < WORKS; i++)
         terse_buf_fini(all[i]);
 }
 

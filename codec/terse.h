@@ -280,6 +280,9 @@ struct terse_work {
 };
 void terse_work_init(struct terse_work *work,
                      const struct terse_limits *limits);
+/* For another connection's limits. */
+void terse_work_bound(struct terse_work *work,
+                      const struct terse_limits *limits);
 void terse_work_fini(struct terse_work *work);
 
 /* Sender: makes of a frame that terse_encode wrote what goes on the wire, in

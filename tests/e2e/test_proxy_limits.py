@@ -209,7 +209,7 @@ async def test_phone_without_a_word_is_lost_and_can_resume(world):
     await frames(peer, 3)
     await peer.say(HEADER.format(FAKE))
     await until(lambda: tersed.metric('tersed_logins_total') == 1)
-    await peer.until(b'\x02\x48\x01', 10)
+    await peer.until(b'\x02\x60\x01', 10)
     session = fake.sessions[-1]
     await asyncio.wait_for(session.ended.wait(), 10)
     assert not session.footer
@@ -231,10 +231,10 @@ async def test_agent_asks_a_silent_proxy(world):
     before = len(up)
     await asyncio.sleep(3.5)
     # It asked, was answered, and goes on.
-    asked = bytes(up[before:]).count(b'\x02\x48\x01')
+    asked = bytes(up[before:]).count(b'\x02\x60\x01')
     assert 2 <= asked <= 4, asked
-    assert not up[before:].replace(b'\x02\x48\x01', b'').strip(
-        b'\x02\x48\x00'), 'something else crossed'
+    assert not up[before:].replace(b'\x02\x60\x01', b'').strip(
+        b'\x02\x60\x00'), 'something else crossed'
     await round_trip(client, session, 'alive still')
 
 

@@ -365,7 +365,7 @@ static const char *client_hears(struct world *w) {
         return w->xml = strdup("(end)");
     frame = malloc(n + 1);
     receive_bytes(w->client, frame, n);
-    if (n == 2 && frame[0] == 0x48) {
+    if (n == 2 && frame[0] == 0x60) {
         w->xml = strdup(frame[1] ? "(ping)" : "(pong)");
         free(frame);
         return w->xml;
@@ -1333,7 +1333,7 @@ static void test_session_silent_client_is_asked_then_lost(void **state) {
     from = seconds();
     expect(w, "(ping)");
     assert_true(seconds() - from > 0.8);
-    send_bytes(w->client, "\x02\x48\x00", 3);
+    send_bytes(w->client, "\x02\x60\x00", 3);
     expect(w, "(ping)");
     expect(w, "(end)");
     server_hears_end_without(w, "</stream:stream>");
@@ -1358,7 +1358,7 @@ static void test_session_ping_of_client_is_answered(void **state) {
     struct world *w = *state;
 
     open_beating(w, "");
-    send_bytes(w->client, "\x02\x48\x01", 3);
+    send_bytes(w->client, "\x02\x60\x01", 3);
     expect(w, "(pong)");
     client_says(w, true, "<presence/>");
     server_hears(w, "<presence/>");
@@ -1369,7 +1369,7 @@ static void test_session_ping_never_agreed_on_is_refused(void **state) {
 
     open_plain(w, "");
     assert_false(w->heard_beat);
-    send_bytes(w->client, "\x02\x48\x01", 3);
+    send_bytes(w->client, "\x02\x60\x01", 3);
     expect_error(w, false, terse_err_condition(TERSE_EFRAME));
 }
 
