@@ -314,7 +314,24 @@ static void conn_choose_raw(struct net_conn *conn) {
     conn->raw = conn->large ? conn->large : conn->small;
 }
 
-/* At the gate, what is read goes behind what is there and does not suffice. */
+/* Moves what is in the small buffer to a large one. */
+static bool conn_enlarge(struct net_conn *conn) {
+    if (conn->large)
+        return false;
+    conn->large = malloc(CONN_LARGE);
+    if (!conn->large)
+        return false;
+    memcpy(conn->large, conn->small, conn->raw_len);
+    conn->raw = conn->large;
+    return true;
+}
+
+static size_t conn_room(const struct net_conn *conn) {
+    return (conn->large ? CONN_LARGE : CONN_SMALL) - conn->raw_len;
+}
+
+/* At the gate, what is read goes behind what is there and does not suffice: a
+ * PROXY header may be longer than the small buffer. */
 static void conn_receive(struct net_conn *conn) {
     nng_iov iov;
 
@@ -325,8 +342,12 @@ static void conn_receive(struct net_conn *conn) {
         return;
     if (conn->raw_len == 0)
         conn_choose_raw(conn);
+    if (conn_room(conn) == 0 && !conn_enlarge(conn)) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        return;
+    }
     iov.iov_buf = conn->raw + conn->raw_len;
-    iov.iov_len = (conn->large ? CONN_LARGE : CONN_SMALL) - conn->raw_len;
+    iov.iov_len = conn_room(conn);
     if (nng_aio_set_iov(conn->recv, 1, &iov)) {
         conn_break(conn, NET_ENOMEM, NULL);
         return;
@@ -507,16 +528,11 @@ static void conn_pump(struct net_conn *conn) {
 static bool conn_top_up(struct net_conn *conn) {
     nng_iov iov;
 
-    if (conn->large || !conn->filled || conn->gated || conn->paused ||
-        conn->broken || conn->stage != STAGE_OPEN)
+    if (!conn->filled || conn->gated || conn->paused || conn->broken ||
+        conn->stage != STAGE_OPEN || !conn_enlarge(conn))
         return false;
-    conn->large = malloc(CONN_LARGE);
-    if (!conn->large)
-        return false;
-    memcpy(conn->large, conn->small, conn->raw_len);
-    conn->raw = conn->large;
     iov.iov_buf = conn->raw + conn->raw_len;
-    iov.iov_len = CONN_LARGE - conn->raw_len;
+    iov.iov_len = conn_room(conn);
     if (nng_aio_set_iov(conn->recv, 1, &iov))
         return false;
     conn->topping = true;
@@ -529,8 +545,7 @@ static bool conn_top_up(struct net_conn *conn) {
 
 static void conn_add_raw(struct net_conn *conn, size_t n) {
     conn->raw_len += n;
-    conn->filled =
-        conn->raw_len == (conn->large ? (size_t)CONN_LARGE : CONN_SMALL);
+    conn->filled = conn_room(conn) == 0;
 }
 
 /* The end of a read; true: there is something to deliver, or to report. */

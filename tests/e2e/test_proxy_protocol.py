@@ -16,6 +16,9 @@ V1 = b'PROXY TCP4 203.0.113.7 198.51.100.1 40000 5333\r\n'
 V2 = (b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c' + bytes([203, 0, 113, 7]) +
       bytes([198, 51, 100, 1]) + (40000).to_bytes(2, 'big') +
       (5333).to_bytes(2, 'big'))
+# With extensions, up to what is taken.
+V2_LONG = (V2[:14] + (536).to_bytes(2, 'big') + V2[16:] + b'\4' +
+           (521).to_bytes(2, 'big') + bytes(521))
 V6 = b'PROXY TCP6 2001:db8::7 2001:db8::1 40000 5333\r\n'
 LOCAL = b'\r\n\r\n\0\r\nQUIT\n\x20\0\0\0'
 
@@ -36,7 +39,7 @@ async def behind(world, header, tls=False, chunk=0):
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@pytest.mark.parametrize('header', [V1, V2, V6])
+@pytest.mark.parametrize('header', [V1, V2, V2_LONG, V6])
 async def test_client_is_who_the_header_names(world, header, tls):
     fake = await world.fake()
     tersed = world.proxy(fake.port, proxy_protocol_from='127.0.0.0/8 ::1',
@@ -58,7 +61,8 @@ async def test_header_is_required_from_there_and_from_there_only(world):
     tersed = world.proxy(fake.port, proxy_protocol_from='127.0.0.1')
     for begin in (b'TRS1', b'\x16\3\1', b'GET / HTTP/1.1\r\n', b'PROXY x\r\n',
                   b'PROXY TCP4 1.2.3.4 1.2.3.4 1 99999\r\n', V2[:12] + b'\x11',
-                  b'PROXY UNKNOWN' + b'x' * 200, V1 + V1):
+                  b'PROXY UNKNOWN' + b'x' * 200, V1 + V1,
+                  V2_LONG[:14] + (537).to_bytes(2, 'big') + V2_LONG[16:]):
         peer = await world.peer()
         await peer.send(begin)
         end = await peer.until_end()
