@@ -39,7 +39,8 @@ async def behind(world, header, tls=False, chunk=0):
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@pytest.mark.parametrize('header', [V1, V2, V2_LONG, V6])
+@pytest.mark.parametrize('header', [V1, V2, V2_LONG, V6],
+                         ids=['v1', 'v2', 'v2-long', 'v6'])
 async def test_client_is_who_the_header_names(world, header, tls):
     fake = await world.fake()
     tersed = world.proxy(fake.port, proxy_protocol_from='127.0.0.0/8 ::1',
