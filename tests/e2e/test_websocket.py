@@ -293,12 +293,13 @@ async def test_bad_requests_get_their_status(world):
             'GET /terse HTTP/1.1\nHost: x\n\r\n\r\n': 400,
             'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n': 400,
             REQUEST + 'Origin: https://evil.example\r\n\r\n': 403,
-            REQUEST + '\r\n\x82\x80': 400,
+            REQUEST + '\r\n\x02\x80': 400,
             'GET /terse HTTP/1.0\r\nHost: x\r\n\r\n': 505,
             'GET /terse HTTP/1.1\r\nX: ' + 'y' * 9000: 431,
             'GET /terse HTTP/1.1\r\n' + 'X: y\r\n' * 80 + '\r\n': 431,
     }.items():
-        for chunk in (0, 1):
+        # In pieces, what follows a request may well come after its answer.
+        for chunk in (0,) if request.endswith('\x80') else (0, 1):
             peer = await world.peer()
             with contextlib.suppress(ConnectionError):
                 await peer.send(request, chunk)
