@@ -30,7 +30,7 @@ enum {
     HEADER_MAX = 4096,   /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,     /* the walkers recurse: never deeper than this */
     ATTRS_MAX = 256,     /* nor more attributes than the decoder */
-    PARSER_SIZE = 20480, /* what one of libxml2 takes, about */
+    PARSER_SIZE = 23552, /* what one of libxml2 takes, about */
     SPACES_MAX = 256,    /* namespace declarations around an element: they are
                             looked through for each name */
 };
@@ -43,13 +43,28 @@ enum pending {
     PENDING_END,     /* the footer was read: there is nothing more to parse */
 };
 
+/* One of libxml2, and what belongs to its dictionary. Readers lend each other
+ * theirs. */
+struct terse_parser {
+    xmlParserCtxtPtr ctxt;
+    struct xml_spaces spaces;
+    struct xml_names names;
+    /* while it is lent: */
+    const struct terse_schema *schema;
+    uint64_t fed;
+    size_t n_header;
+    char *header; /* owned */
+};
+
 struct terse_reader {
     const struct terse_schema *schema;
     struct terse_limits limits;
     terse_reader_cb cb;
     void *arg;
 
-    xmlParserCtxtPtr ctxt;   /* NULL: none yet, the next byte starts a header */
+    struct terse_parser *parser;
+    xmlParserCtxtPtr ctxt;   /* of parser; NULL: none yet, the next byte starts
+                                a header */
     struct terse_buf header; /* the header's declarations, to renew from */
     bool renewing;           /* libxml2 reads `header`, not the peer's bytes */
     bool ended;              /* the footer was read */
@@ -63,8 +78,6 @@ struct terse_reader {
     uint64_t start;    /* where the element at hand starts, in those */
     size_t lead;       /* bytes of this header that were checked by hand */
 
-    struct xml_spaces spaces;
-    struct xml_names names;
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
     uint32_t depth;          /* open elements, the stream itself included */
@@ -175,8 +188,8 @@ static void append(struct terse_node *parent, struct terse_node *node) {
  * value and its end. Names belong to the dictionary, values to its buffer. */
 static bool take_attr(struct terse_reader *r, struct node_attr *out,
                       const xmlChar **five) {
-    const struct xml_name *n =
-        xml_names_find(&r->names, r->schema, five[ATTR_URI], five[ATTR_LOCAL]);
+    const struct xml_name *n = xml_names_find(&r->parser->names, r->schema,
+                                              five[ATTR_URI], five[ATTR_LOCAL]);
     out->name = (struct terse_str){n->name, n->name_n};
     out->ns = (struct terse_str){n->ns ? n->ns : "", n->ns_n};
     out->qname = n->qname;
@@ -208,7 +221,7 @@ static bool take_attrs(struct terse_reader *r, struct terse_node *node,
         return false;
     }
     for (; n_attrs > 0; n_attrs--, attrs += 5) {
-        if (n_spaces > 0 && xml_is_space(&r->spaces, attrs))
+        if (n_spaces > 0 && xml_is_space(&r->parser->spaces, attrs))
             continue;
         if (!take_attr(r, &node->attrs[node->n_attrs], attrs))
             return false;
@@ -221,7 +234,8 @@ static struct terse_node *take_element(struct terse_reader *r,
                                        const xmlChar *name, const xmlChar *ns,
                                        uint32_t n_spaces, uint32_t n_attrs,
                                        const xmlChar **attrs) {
-    const struct xml_name *n = xml_names_find(&r->names, r->schema, ns, name);
+    const struct xml_name *n =
+        xml_names_find(&r->parser->names, r->schema, ns, name);
     struct terse_str local = {n->name, n->name_n};
     struct terse_str uri = {n->ns ? n->ns : "", n->ns_n};
     uint16_t qname = n->qname;
@@ -314,7 +328,7 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
                          const xmlChar **spaces, int n_attrs,
                          const xmlChar **attrs) {
     r->depth = 1;
-    xml_spaces_begin(&r->spaces, r->ctxt);
+    xml_spaces_begin(&r->parser->spaces, r->ctxt);
     if (r->renewing)
         return;
     struct terse_node *node =
@@ -335,7 +349,8 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
 
 static bool declare(struct terse_reader *r, const xmlChar *const *attr,
                     const struct xml_space **scope) {
-    switch (xml_spaces_add(&r->spaces, &r->arena, SPACES_MAX, attr, scope)) {
+    switch (xml_spaces_add(&r->parser->spaces, &r->arena, SPACES_MAX, attr,
+                           scope)) {
     case TERSE_OK:
         return true;
     case TERSE_ELIMIT:
@@ -369,7 +384,7 @@ static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
                         uint32_t *n_spaces) {
     bool prefixes = false;
     for (uint32_t i = 0; i < n_attrs; i++) {
-        if (xml_is_space(&r->spaces, attrs + 5 * i)) {
+        if (xml_is_space(&r->parser->spaces, attrs + 5 * i)) {
             ++*n_spaces;
             if (!declare(r, attrs + 5 * i, scope))
                 return false;
@@ -380,7 +395,7 @@ static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
     bool found = xml_spaces_find(*scope, prefix, ns);
     for (uint32_t i = 0; prefixes && found && i < n_attrs; i++) {
         const xmlChar **attr = attrs + 5 * i;
-        if (!attr[ATTR_PREFIX] || xml_is_space(&r->spaces, attr))
+        if (!attr[ATTR_PREFIX] || xml_is_space(&r->parser->spaces, attr))
             continue;
         found = xml_spaces_find(*scope, attr[ATTR_PREFIX], &attr[ATTR_URI]) &&
                 !is_twice(attrs, i);
@@ -605,11 +620,18 @@ static const xmlSAXHandler handler = {
     .serror = on_error,
 };
 
+void terse_parser_free(struct terse_parser *parser) {
+    if (!parser)
+        return;
+    xmlFreeParserCtxt(parser->ctxt);
+    free(parser->header);
+    free(parser);
+}
+
 static void drop_parser(struct terse_reader *r) {
-    if (r->ctxt)
-        xmlFreeParserCtxt(r->ctxt);
+    terse_parser_free(r->parser);
+    r->parser = NULL;
     r->ctxt = NULL;
-    r->names = (struct xml_names){0};
     r->fed = r->start = r->after_cr = 0;
     r->scan = (struct xml_scan){.max_attrs = r->limits.attributes + SPACES_MAX};
     r->lead = 0;
@@ -622,13 +644,17 @@ static void drop_parser(struct terse_reader *r) {
 static bool make_parser(struct terse_reader *r) {
     xmlSAXHandler sax = handler;
     xmlParserCtxtPtr ctxt = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
-    if (!ctxt) {
+    struct terse_parser *parser = calloc(1, sizeof(*parser));
+    if (!ctxt || !parser) {
+        xmlFreeParserCtxt(ctxt);
+        free(parser);
         fail(r, TERSE_ENOMEM, "out of memory for a parser");
         return false;
     }
     /* NOENT: &amp; in attributes comes as '&'. There are no other entities. */
     xmlCtxtUseOptions(ctxt, XML_PARSE_NOENT | XML_PARSE_NONET);
-    r->ctxt = ctxt;
+    parser->ctxt = r->ctxt = ctxt;
+    r->parser = parser;
     return true;
 }
 
@@ -775,14 +801,6 @@ void terse_reader_restart(struct terse_reader *r) {
 /* ---- parsers that are lent --------------------------------------------------
  */
 
-struct terse_parser {
-    xmlParserCtxtPtr ctxt;
-    const struct terse_schema *schema;
-    uint64_t fed;
-    size_t n_header;
-    char header[]; /* n_header bytes */
-};
-
 /* Whether nothing is half read. White space that libxml2 has not yet looked at
  * is nothing. */
 static bool rests(const struct terse_reader *r) {
@@ -807,15 +825,15 @@ struct terse_parser *terse_reader_lend(struct terse_reader *r) {
             arena_fini(&r->arena);
         return NULL;
     }
-    struct terse_parser *parser = malloc(sizeof(*parser) + r->header.len);
-    if (!parser)
+    struct terse_parser *parser = r->parser;
+    parser->header = malloc(r->header.len);
+    if (!parser->header)
         return NULL;
-    parser->ctxt = r->ctxt;
     parser->schema = r->schema;
     parser->fed = r->fed;
     parser->n_header = r->header.len;
     memcpy(parser->header, terse_buf_data(&r->header), r->header.len);
-    r->ctxt = NULL;
+    r->parser = NULL;
     drop_parser(r);
     r->depth = 1;
     r->lead = 2;
@@ -832,16 +850,12 @@ bool terse_reader_wants(const struct terse_reader *r,
 }
 
 void terse_reader_borrow(struct terse_reader *r, struct terse_parser *parser) {
+    free(parser->header);
+    parser->header = NULL;
+    r->parser = parser;
     r->ctxt = parser->ctxt;
     r->ctxt->userData = r;
     r->fed = r->start = parser->fed;
-    free(parser);
-}
-
-void terse_parser_free(struct terse_parser *parser) {
-    if (parser)
-        xmlFreeParserCtxt(parser->ctxt);
-    free(parser);
 }
 
 size_t terse_reader_memory(const struct terse_reader *r) {
