@@ -227,6 +227,7 @@ void config_rele(struct config *config) {
     free(config->ws_origins);
     free(config->proxy_protocol_from);
     free(config->balancers);
+    free(config->admin);
     free(config->dns_servers);
     free(config);
 }
