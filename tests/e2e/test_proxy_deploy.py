@@ -143,6 +143,9 @@ async def test_haproxy_sends_clients_to_who_is_ready(world, tmp_path):
             client = await world.log_in()
             session = await next_session(fakes)
             await round_trip(client, session, 'through')
+            # Now, since without HAProxy it could not take its leave.
+            await client.close()
+            world.clients.remove(client)
             return fakes.index(session.server)
         servers.wait_port(entry, lambda: haproxy.poll() is None, 'haproxy')
         await asyncio.sleep(0.5)
