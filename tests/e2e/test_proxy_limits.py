@@ -138,7 +138,7 @@ async def test_descriptors_cap_clients_beforehand(world, tmp_path):
 
 
 async def test_memory_budget_sends_hoarders_away(world):
-    """Forty clients that send all of a large frame but its end would hold 36
+    """Seventy clients that send all of a large frame but its end would hold 64
     MB. The budget is 8; who is within it goes on."""
     fake = await world.fake()
     tersed = watched(world, fake.port, memory='8M', frame_bytes='1M',
@@ -146,7 +146,7 @@ async def test_memory_budget_sends_hoarders_away(world):
     other = await Bystander.new(world, fake)
     before = tersed.memory()
     peers = []
-    for _ in range(40):
+    for _ in range(70):
         peer = await world.peer()
         await peer.log_in(native)
         peers.append(peer)
@@ -155,16 +155,17 @@ async def test_memory_budget_sends_hoarders_away(world):
         for peer in peers:
             await peer.send(half)
     hits = 'tersed_limit_hits_total{limit="memory"}'
-    await until(lambda: tersed.metric(hits) >= 20)
+    await until(lambda: tersed.metric(hits) >= 40)
     await other.goes_on('pressed')
     assert tersed.metric('tersed_memory_bytes') <= 8 * MEGABYTE
-    # The kernel's account: the budget, and what a few reads were ahead of it.
-    assert tersed.memory('VmHWM') - before < 24 << 10
+    # The kernel's account: the budget, what a few reads were ahead of it, and
+    # what a sanitizer holds back.
+    assert tersed.memory('VmHWM') - before < 32 << 10
     told = 0
     for peer in peers:
         with contextlib.suppress(asyncio.TimeoutError):
             told += b'memory' in await peer.until_end(0.2)
-    assert told >= 10
+    assert told >= 20
 
 
 async def test_rate_slows_one_client_only(world):
