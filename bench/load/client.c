@@ -17,7 +17,8 @@ enum {
 
 static uint8_t room[COUNT_ROOM + READ_SIZE];
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------
+ */
 
 static struct client *client_new(size_t number) {
     struct client *client = calloc(1, sizeof(*client));
@@ -34,7 +35,8 @@ static struct client *client_new(size_t number) {
         if (!client->script)
             die("out of memory");
         script_init(client->script, load.schema, load.wire, load.then,
-                    (unsigned)number, (unsigned)(number ^ 1));
+                    load.first + (unsigned)number,
+                    load.first + (unsigned)(number ^ 1));
     }
     return client;
 }
@@ -102,7 +104,8 @@ static void client_down(struct client *client) {
     terse_buf_fini(&client->in);
 }
 
-/* ---- TLS ------------------------------------------------------------------ */
+/* ---- TLS ------------------------------------------------------------------
+ */
 
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
     struct client *client = SSL_get_app_data(ssl);
@@ -122,7 +125,8 @@ void client_tls(const char *ca) {
     SSL_CTX_sess_set_new_cb(load.tls, keep_session);
 }
 
-/* ---- out ------------------------------------------------------------------ */
+/* ---- out ------------------------------------------------------------------
+ */
 
 /* Sends what is due. False: it broke. */
 static bool flush(struct client *client) {
@@ -166,7 +170,8 @@ void client_send(struct client *client, unsigned n) {
         client_down(client);
 }
 
-/* ---- in ------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------
+ */
 
 static void answered(struct client *client, unsigned n) {
     struct client *from = client->partner;
@@ -261,8 +266,10 @@ static bool ready(struct client *client, uint32_t events) {
         return true;
     do {
         n = io_read(&client->io, p, READ_SIZE);
-        if (n <= 0)
-            return n < 0;
+        if (n == 0)
+            return false;
+        if (n < 0)
+            break;
         if (client->up)
             answered(client, count_feed(&client->count, p, (size_t)n));
         else if (!login(client, p, (size_t)n))

@@ -2,8 +2,8 @@
  * load.c: bench-load, many XMPP clients in one thread. What they send is made
  * once (script.h), what they get is only counted (count.h).
  *
- *   bench-load [--wire xml|frames|state] [--pairs] [--online|--no-archive]
- *              [--tls CA] ADDRESS:PORT
+ *   bench-load [--wire xml|frames|state] [--pairs [--first USER]]
+ *              [--online|--no-archive] [--tls CA] ADDRESS:PORT
  *
  * Reads commands from stdin, and answers each with a line of JSON:
  *
@@ -15,7 +15,8 @@
  *   tickets on|off       whether they resume TLS when they log in again
  *
  * --pairs: client 2k and client 2k+1 talk with each other, as users of their
- * own. Otherwise what comes back to a client is the answer to what it sent.
+ * own, from number USER on. Otherwise what comes back to a client is the answer
+ * to what it sent.
  */
 #include "bench/load/load.h"
 
@@ -33,7 +34,8 @@
 
 struct load load = {.wire = WIRE_STATE, .tickets = true};
 
-/* ---- measuring ------------------------------------------------------------ */
+/* ---- measuring ------------------------------------------------------------
+ */
 
 /* All that was sent is answered, or cannot be. */
 static bool drained(void) {
@@ -136,7 +138,8 @@ static void idle(double seconds) {
            seconds, load.lost, load.total_answered - before);
 }
 
-/* ---- logging in ----------------------------------------------------------- */
+/* ---- logging in -----------------------------------------------------------
+ */
 
 static bool all_down(void) { return load.down == load.n; }
 static bool all_up(void) { return load.up == load.n; }
@@ -180,7 +183,8 @@ static void again(unsigned parallel) {
     bring_up(parallel, io_now());
 }
 
-/* ---- the program ---------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------
+ */
 
 static void command(char *line) {
     double seconds = 0, value = 0;
@@ -222,6 +226,9 @@ static bool option(int c) {
     case 'p':
         load.pairs = true;
         return true;
+    case 'f':
+        load.first = (unsigned)atoi(optarg) & ~1u;
+        return true;
     case 'o':
         load.then = THEN_ONLINE;
         return true;
@@ -240,6 +247,7 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         {"wire", required_argument, NULL, 'w'},
         {"pairs", no_argument, NULL, 'p'},
+        {"first", required_argument, NULL, 'f'},
         {"online", no_argument, NULL, 'o'},
         {"no-archive", no_argument, NULL, 'n'},
         {"tls", required_argument, NULL, 't'},

@@ -17,20 +17,20 @@ enum {
 };
 
 struct client {
-    struct io io; /* fd -1: down */
+    struct io io;           /* fd -1: down */
     struct client *partner; /* whose messages come here; itself if no pairs */
     struct script *script;
     size_t number;
-    bool up;            /* logged in */
-    unsigned step;      /* of the login */
-    uint64_t retry_at;  /* down: not before this time */
-    struct count count; /* what comes */
-    struct terse_buf in;   /* during login */
-    size_t at, goal;       /* bytes of the step, or of all messages, that are
-                              sent and that are to be sent */
-    size_t next;           /* message */
-    unsigned waiting;      /* messages without an answer */
-    unsigned oldest;       /* of them, in stamps */
+    bool up;             /* logged in */
+    unsigned step;       /* of the login */
+    uint64_t retry_at;   /* down: not before this time */
+    struct count count;  /* what comes */
+    struct terse_buf in; /* during login */
+    size_t at, goal;     /* bytes of the step, or of all messages, that are
+                            sent and that are to be sent */
+    size_t next;         /* message */
+    unsigned waiting;    /* messages without an answer */
+    unsigned oldest;     /* of them, in stamps */
     uint64_t stamps[CLIENT_WINDOW]; /* when they were sent */
     SSL_SESSION *session;
 };
@@ -41,7 +41,8 @@ extern struct load {
     enum wire wire;
     enum then then;
     bool pairs, tickets;
-    SSL_CTX *tls; /* NULL: in clear */
+    unsigned first; /* user, if pairs */
+    SSL_CTX *tls;   /* NULL: in clear */
     struct terse_schema *schema;
 
     int epoll;

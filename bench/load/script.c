@@ -80,9 +80,8 @@ void script_init(struct script *script, const struct terse_schema *schema,
         terse_reader_new(&script->reader, schema, &terse_limits_default,
                          element, script))
         die("out of memory");
-    if (wire == WIRE_STATE &&
-        terse_peer_new(&script->peer, schema, &terse_state_limits_default,
-                       true))
+    if (wire == WIRE_STATE && terse_peer_new(&script->peer, schema,
+                                             &terse_state_limits_default, true))
         die("out of memory");
 }
 

@@ -113,8 +113,8 @@ static void messages(struct session *s, unsigned n) {
 /* Takes what ends with `mark` from what came; false if it is not there. */
 static bool take(struct session *s, const char *mark) {
     const uint8_t *p = terse_buf_data(&s->in);
-    const uint8_t *hit = s->in.len ? memmem(p, s->in.len, mark, strlen(mark))
-                                   : NULL;
+    const uint8_t *hit =
+        s->in.len ? memmem(p, s->in.len, mark, strlen(mark)) : NULL;
     size_t n;
 
     if (!hit)
@@ -154,10 +154,9 @@ static bool login_step(struct session *s) {
     case STEP_HEADER:
         if (!take_header(s))
             return false;
-        text_server_header(&sink.out,
-                           sink.tls ? "<starttls xmlns='" TLS_NS
-                                      "'><required/></starttls>"
-                                    : mechanisms);
+        text_server_header(&sink.out, sink.tls ? "<starttls xmlns='" TLS_NS
+                                                 "'><required/></starttls>"
+                                               : mechanisms);
         s->step = sink.tls ? STEP_STARTTLS : STEP_AUTH;
         return true;
     case STEP_STARTTLS:
@@ -181,8 +180,8 @@ static bool login_step(struct session *s) {
     case STEP_HEADER_2:
         if (!take_header(s))
             return false;
-        text_server_header(
-            &sink.out, "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>");
+        text_server_header(&sink.out,
+                           "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>");
         s->step = STEP_BIND;
         return true;
     case STEP_BIND:
@@ -284,9 +283,10 @@ static SSL_CTX *server_tls(const char *pem) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"online", no_argument, NULL, 'o'},
-                                            {"tls", required_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"online", no_argument, NULL, 'o'},
+        {"tls", required_argument, NULL, 't'},
+        {NULL, 0, NULL, 0}};
     struct epoll_event event = {.events = EPOLLIN};
     int c;
 

@@ -10,8 +10,7 @@
 
 #define USER_MARK "#####" /* five digits */
 #define ID_MARK "0123456789abcdef"
-#define BOTH_NS                                                                \
-    "xmlns='" TERSE_NS_CLIENT "' xmlns:stream='" TERSE_NS_STREAM "'"
+#define BOTH_NS "xmlns='" TERSE_NS_CLIENT "' xmlns:stream='" TERSE_NS_STREAM "'"
 
 static const char *const bodies[TEXT_CANNED] = {
     "Hey! Are you up already?",
@@ -58,7 +57,8 @@ static uint64_t mixed(uint64_t n) {
     return n ^ n >> 31;
 }
 
-/* ---- the client's part ---------------------------------------------------- */
+/* ---- the client's part ----------------------------------------------------
+ */
 
 void text_client_header(struct terse_buf *out) {
     text_put(out, "<?xml version='1.0'?><stream:stream to='" TEXT_DOMAIN
@@ -98,9 +98,10 @@ void text_auth(struct terse_buf *out, unsigned user) {
 }
 
 void text_bind(struct terse_buf *out) {
-    text_put(out, "<iq type='set' id='b1'><bind "
-                  "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"
-                  TEXT_RESOURCE "</resource></bind></iq>");
+    text_put(out,
+             "<iq type='set' id='b1'><bind "
+             "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" TEXT_RESOURCE
+             "</resource></bind></iq>");
 }
 
 void text_online(struct terse_buf *out) {
@@ -124,8 +125,8 @@ void text_message(struct terse_buf *out, unsigned to, uint64_t n) {
              (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff),
              (unsigned)(a & 0xfff), (unsigned)(b >> 52), b & 0xffffffffffffu);
     text_put(out,
-             "<message type='chat' to='bench%05u@" TEXT_DOMAIN
-             "/" TEXT_RESOURCE "' id='%s'><body>%s</body>"
+             "<message type='chat' to='bench%05u@" TEXT_DOMAIN "/" TEXT_RESOURCE
+             "' id='%s'><body>%s</body>"
              "<active xmlns='http://jabber.org/protocol/chatstates'/>"
              "<request xmlns='urn:xmpp:receipts'/>"
              "<markable xmlns='urn:xmpp:chat-markers:0'/>"
@@ -133,7 +134,8 @@ void text_message(struct terse_buf *out, unsigned to, uint64_t n) {
              to, id, bodies[n % TEXT_CANNED], id);
 }
 
-/* ---- the server's part ---------------------------------------------------- */
+/* ---- the server's part ----------------------------------------------------
+ */
 
 void text_server_header(struct terse_buf *out, const char *features) {
     text_put(out,
@@ -152,8 +154,7 @@ void text_roster(struct terse_buf *out, unsigned user) {
              user);
     for (unsigned i = 0; i < TEXT_CONTACTS; i++)
         text_put(out,
-                 "<item jid='contact%u@" TEXT_DOMAIN
-                 "' subscription='both'/>",
+                 "<item jid='contact%u@" TEXT_DOMAIN "' subscription='both'/>",
                  i);
     text_put(out, "</query></iq>");
     for (unsigned i = 0; i < TEXT_CONTACTS; i++)
@@ -209,7 +210,7 @@ void text_can(struct text_canned *canned, unsigned i) {
 
 static void digits(uint8_t *p, size_t n, uint64_t v, unsigned base) {
     while (n-- > 0) {
-        p[n] = (uint8_t)"0123456789abcdef"[v % base];
+        p[n] = (uint8_t) "0123456789abcdef"[v % base];
         v /= base;
     }
 }

@@ -29,7 +29,8 @@ void text_no_archive(struct terse_buf *out);
 /* The n-th message that a client sends to a user. */
 void text_message(struct terse_buf *out, unsigned to, uint64_t n);
 
-/* ---- the server's part ---------------------------------------------------- */
+/* ---- the server's part ----------------------------------------------------
+ */
 
 void text_server_header(struct terse_buf *out, const char *features);
 /* The roster of TEXT_CONTACTS, their presence, and a message: the answer to
