@@ -104,6 +104,13 @@ static void client_down(struct client *client) {
     terse_buf_fini(&client->in);
 }
 
+void client_hang_up(struct client *client) {
+    if (client->io.fd < 0)
+        return;
+    client_down(client);
+    client->retry_at = 0;
+}
+
 /* ---- TLS ------------------------------------------------------------------
  */
 

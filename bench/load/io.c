@@ -104,6 +104,9 @@ int io_accept(int listening) {
 }
 
 void io_close(struct io *io) {
+    /* A session whose end was not told could not be resumed. */
+    if (io->ssl)
+        SSL_set_shutdown(io->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(io->ssl);
     io->ssl = NULL;
     if (io->fd >= 0)

@@ -12,6 +12,7 @@
  *   pace SECONDS RATE    all together send RATE messages a second
  *   idle SECONDS         only reads
  *   again PARALLEL       waits until all are hung up on; they log in again
+ *   return PARALLEL      hangs up, without a word; all log in again
  *   tickets on|off       whether they resume TLS when they log in again
  *
  * --pairs: client 2k and client 2k+1 talk with each other, as users of their
@@ -183,6 +184,12 @@ static void again(unsigned parallel) {
     bring_up(parallel, io_now());
 }
 
+static void come_back(unsigned parallel) {
+    for (size_t i = 0; i < load.n; i++)
+        client_hang_up(load.clients[i]);
+    bring_up(parallel, io_now());
+}
+
 /* ---- the program ----------------------------------------------------------
  */
 
@@ -201,6 +208,8 @@ static void command(char *line) {
         idle(seconds);
     else if (n == 2 && strcmp(word, "again") == 0)
         again((unsigned)seconds);
+    else if (n == 2 && strcmp(word, "return") == 0)
+        come_back((unsigned)seconds);
     else if (sscanf(line, "tickets %7s", how) == 1)
         printf("{\"tickets\": %s}\n",
                (load.tickets = strcmp(how, "on") == 0) ? "true" : "false");

@@ -65,6 +65,8 @@ void client_free_all(void);
 void client_tls(const char *ca);
 /* Starts to log in a client that is down. */
 void client_connect(struct client *client);
+/* Closes its connection, if there is one; it can connect again at once. */
+void client_hang_up(struct client *client);
 /* Sends n more messages, as far as the client is up. */
 void client_send(struct client *client, unsigned n);
 /* Handles what happens within ns at most. */
