@@ -3,7 +3,9 @@ HAProxy, nginx, tersed. Each process is ended by its pid."""
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,24 @@ OPEN_WIDE = {
     'max_per_address': '1000000', 'connect_rate': '1000000',
     'stanza_rate': '1000000', 'stanza_burst': '10000000',
     'byte_rate': '1024M', 'byte_burst': '1024M'}
+
+
+def raise_limit(sessions):
+    """Lets what is started have two descriptors for each session. How many
+    sessions it can have then."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    want = max(hard, 2 * sessions + 500)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want, want))
+    except (OSError, ValueError):  # not root
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        want = hard
+    return min(sessions, (want - 200) // 2)
+
+
+def end_on_sigterm():
+    """So that what was started is ended, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 # ---- processes ---------------------------------------------------------------
