@@ -409,6 +409,8 @@ $(filter $(O)/tests/unit/agent_%,$(UNITS)): $(call no_main,$(AGENT_C))
 $(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
 	$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
 
+$(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
+
 $(UNITS): LIBS += -lcmocka -lexpat
 $(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
 	@mkdir -p $(@D)

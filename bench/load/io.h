@@ -19,8 +19,8 @@ struct io {
 };
 
 /* Prints what does not work, and ends the program. */
-_Noreturn void die(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
+void die(const char *format, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
 
 /* Monotonic nanoseconds. */
 uint64_t io_now(void);
