@@ -191,6 +191,8 @@ class Tersed(Process):
         self.options = {**OPEN_WIDE, **options}
         if certificate:
             self.options['certificate'] = certificate
+            # Tickets outlive a restart; any file will do here.
+            self.options['ticket_secret'] = certificate
         self.domain = {'server': f'127.0.0.1:{behind}',
                        **({'ca_file': ca} if ca else {'starttls': 'off'})}
 
