@@ -87,7 +87,7 @@ OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
 	tests/fuzz/*.[ch] tests/second/*.[ch] tests/grow/*.[ch] \
-	bench/*.[ch] bench/lib/*.[ch] \
+	bench/*.[ch] bench/lib/*.[ch] bench/load/*.[ch] \
 	demo/*.[ch])
 
 SCHEMAS = $(sort $(patsubst schemas/%,%,\
@@ -116,6 +116,10 @@ E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
 DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
 BENCHES = $(patsubst bench/%.c,$(O)/bin/bench-%,$(wildcard bench/*.c))
 BENCH_LIB_C = $(wildcard bench/lib/*.c)
+# The two ends of a measurement of tersed; their own folder, for bench/lib has
+# a malloc of its own.
+LOAD_C = $(wildcard bench/load/*.c)
+LOADS = $(patsubst bench/load/%.c,$(O)/bin/bench-%,$(call main_of,$(LOAD_C)))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 
 # ---- what one asks for -----------------------------------------------------
@@ -174,9 +178,13 @@ run: ## tersed in the foreground; CONF=file, else the sample, to be edited
 	@$(MAKE) all
 	@O='$(O)' deploy/run
 
-bench: ## measure bandwidth and speed; writes JSON to $(O)/bench
-	@scripts/deps $(DEPS)
-	@$(MAKE) all $(BENCHES)
+# The peers that tersed is measured beside.
+DEPS_BENCH = haproxy nginx libnginx-mod-stream
+.PHONY: bench-proxy bench-connections
+
+bench: ## measure all there is to measure; writes JSON to $(O)/bench
+	@scripts/deps $(DEPS) $(DEPS_BENCH)
+	@$(MAKE) all $(BENCHES) $(LOADS)
 	@mkdir -p $(O)/bench
 	@O='$(O)' bench/run
 
@@ -184,6 +192,16 @@ bench-codec: ## of these, the codec's time and memory; ROUNDS=21
 	@scripts/deps $(DEPS)
 	@$(MAKE) $(O)/bin/bench-codec
 	@O='$(O)' bench/run codec
+
+bench-proxy: ## of these, tersed beside HAProxy, nginx and ejabberd: rate, CPU, latency
+	@scripts/deps $(DEPS) $(DEPS_BENCH)
+	@$(MAKE) all $(LOADS)
+	@O='$(O)' bench/run proxy
+
+bench-connections: ## of these, thousands of idle sessions: memory, CPU, time to connect
+	@scripts/deps $(DEPS)
+	@$(MAKE) all $(LOADS)
+	@O='$(O)' bench/run connections
 
 lint: ## format, #include directions, white space, cppcheck
 	@scripts/deps $(DEPS_LINT)
@@ -357,6 +375,12 @@ $(O)/bin/bench-%: $(O)/obj/bench/%.o $(call objects,$(BENCH_LIB_C)) \
 		$(O)/obj/gen/terse.pb-c.o
 	$(program)
 
+$(O)/lib/libload.a: $(call objects,$(filter-out $(call main_of,$(LOAD_C)),$(LOAD_C)))
+	$(archive)
+
+$(LOADS): $(O)/bin/bench-%: $(O)/obj/bench/load/%.o $(O)/lib/libload.a $(LIB_ALL)
+	$(program)
+
 LIB_E2E = $(if $(E2E_LIB_C),$(O)/lib/libe2e.a)
 $(O)/lib/libe2e.a: $(call objects,$(E2E_LIB_C))
 	$(archive)
@@ -384,6 +408,8 @@ $(filter $(O)/tests/unit/cli_%,$(UNITS)): $(call no_main,$(CLI_C))
 $(filter $(O)/tests/unit/agent_%,$(UNITS)): $(call no_main,$(AGENT_C))
 $(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
 	$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
+
+$(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
 
 $(UNITS): LIBS += -lcmocka -lexpat
 $(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)

@@ -79,6 +79,15 @@ static struct terse_str addr_kept(struct terse_str addr) {
     return addr.n <= JOURNAL_ADDR_MAX ? addr : (struct terse_str){NULL, 0};
 }
 
+/* A bit that ids of one value share, so that most others are told apart without
+ * a look at the entries. */
+static uint64_t mark_of(const struct wire_field *id) {
+    struct terse_str s = id_bytes(id);
+    uint32_t h = (uint32_t)s.n * 31 + (uint8_t)s.p[s.n - 1];
+    h = h * 31 + (uint8_t)s.p[s.n / 2];
+    return UINT64_C(1) << ((h * UINT32_C(2654435769)) >> 26);
+}
+
 /* What an entry counts for. */
 static uint32_t cost(const struct wire_field *id, struct terse_str addr) {
     return (uint32_t)(id_bytes(id).n + addr_kept(addr).n);
@@ -107,6 +116,7 @@ enum terse_err journal_add(struct journal *j, const struct wire_field *id,
         memcpy(p + HEAD + bytes.n, addr.p, addr_n);
     j->len += HEAD + (uint32_t)bytes.n + addr_n;
     j->wait_bytes += cost(id, addr);
+    j->marks |= mark_of(id);
     j->end++;
     return TERSE_OK;
 }
@@ -162,6 +172,8 @@ bool journal_find(const struct journal *j, const struct wire_field *id,
     struct entry e;
     bool found = false;
     uint32_t i = j->first;
+    if (!journal_takes(id) || !(j->marks & mark_of(id)))
+        return false;
     for (uint32_t at = 0; at < j->len; i++) {
         at = read_entry(j, at, &e, &last);
         if (!same_value(&e.id, id))
@@ -177,12 +189,14 @@ bool journal_find(const struct journal *j, const struct wire_field *id,
  * are over the bounds, and what those that wait add up to. */
 static uint32_t count(struct journal *j) {
     uint32_t costs[JOURNAL_HEARD + JOURNAL_WAIT + 1] = {0}, n = 0, bytes = 0;
+    uint64_t marks[JOURNAL_HEARD + JOURNAL_WAIT + 1] = {0};
     uint32_t heard = j->heard - j->first, kept = 0;
     struct terse_str last = {NULL, 0};
     struct entry e;
     for (uint32_t at = 0; at < j->len; n++) {
         at = read_entry(j, at, &e, &last);
         costs[n] = cost(&e.id, e.addr);
+        marks[n] = mark_of(&e.id);
     }
     j->wait_bytes = 0;
     for (uint32_t i = heard; i < n; i++)
@@ -190,6 +204,9 @@ static uint32_t count(struct journal *j) {
     while (kept < heard && kept < JOURNAL_HEARD &&
            bytes + costs[heard - 1 - kept] <= JOURNAL_HEARD_BYTES)
         bytes += costs[heard - 1 - kept++];
+    j->marks = 0;
+    for (uint32_t i = heard - kept; i < n; i++)
+        j->marks |= marks[i];
     return heard - kept;
 }
 

@@ -27,6 +27,7 @@ struct journal {
     uint32_t first, end; /* entries that are there */
     uint32_t heard;      /* of how many the other direction told */
     uint32_t wait_bytes; /* of entries that it did not tell of */
+    uint64_t marks;      /* a bit for each id that is there, see mark_of */
     bool on;             /* stanzas enter */
 };
 

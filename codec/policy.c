@@ -30,22 +30,21 @@ static bool find_entry(void *arg, const struct wire_field *value) {
 
 /* What the stanza is about, and whether it enters the journal itself. */
 static void choose_entry(struct state *s, struct plan *p) {
-    struct wire_field id;
-    struct terse_str addr;
     if (s->other && s->other->journal.len > 0 && p->bare.p &&
         template_can_blank(s->schema, p->type, p->content)) {
         struct search search = {&s->other->journal, &p->entry};
         p->has_entry = template_each_value(s->schema, p->type, p->bare,
                                            find_entry, &search);
     }
-    template_names(s->schema, p->type, p->content, &id, &addr);
+    template_names(s->schema, p->type, p->content, &p->id, &p->addr);
     /* A receipt or a result is not answered; a message that people wrote is. */
-    p->enters = s->journal_max > 0 && journal_takes(&id) &&
+    p->enters = s->journal_max > 0 && journal_takes(&p->id) &&
                 (!p->has_entry || (p->number == FRAME_MESSAGE && p->guarded));
 }
 
 void policy_begin(struct state *s, struct plan *p) {
-    p->guarded = template_guarded(s->schema, p->type, p->content);
+    p->guarded = p->bare.p ? p->outline.guarded
+                           : template_guarded(s->schema, p->type, p->content);
     p->list = p->bare.n >= LIST_FROM && !p->guarded;
     p->template = -1;
     p->heard = policy_heard(s);
@@ -54,10 +53,7 @@ void policy_begin(struct state *s, struct plan *p) {
 
 /* It is, while not too many wait to be heard of. */
 bool policy_entering(const struct state *s, const struct plan *p) {
-    struct wire_field id;
-    struct terse_str addr;
-    template_names(s->schema, p->type, p->content, &id, &addr);
-    return journal_has_room(&s->journal, &id, addr,
+    return journal_has_room(&s->journal, &p->id, p->addr,
                             s->journal.on ? s->journal_max
                                           : s->journal_max / 2 + 1);
 }
@@ -106,11 +102,10 @@ static unsigned candidates(const struct state *s, const struct plan *p,
 
 /* Looks among them for one with a patch that is smaller than *size. It is the
  * stripped content that counts, so that no text has a say in this. */
-static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
-                               struct terse_work *work, size_t *size,
-                               int *best) {
-    uint8_t in[TEMPLATES_MAX];
-    unsigned n = candidates(s, p, same, in);
+static enum terse_err look_at(struct state *s, const struct plan *p,
+                              const uint8_t *in, unsigned n,
+                              struct terse_work *work, size_t *size,
+                              int *best) {
     for (unsigned i = 0; i<n && * size> p->bare.n / GOOD_ENOUGH; i++) {
         const struct template *t = &s->templates[in[i]];
         struct terse_str whole;
@@ -136,12 +131,15 @@ static enum terse_err look_for(struct state *s, const struct plan *p, bool same,
  * shape is rarely surpassed. */
 enum terse_err policy_template(struct state *s, const struct plan *p,
                                struct terse_work *work, int *best) {
+    uint8_t in[TEMPLATES_MAX];
     size_t size = p->bare.n;
+    unsigned n = candidates(s, p, true, in);
     *best = -1;
-    enum terse_err err = look_for(s, p, true, work, &size, best);
-    if (err == TERSE_OK && *best < 0)
-        err = look_for(s, p, false, work, &size, best);
-    return err;
+    enum terse_err err = look_at(s, p, in, n, work, &size, best);
+    if (err != TERSE_OK || *best >= 0)
+        return err;
+    n = candidates(s, p, false, in);
+    return look_at(s, p, in, n, work, &size, best);
 }
 
 int policy_victim(const struct state *s, size_t n) {

@@ -19,6 +19,8 @@ struct plan {
     bool list;      /* long: takes no slots, and where deflate halves it no
                        template either */
     uint32_t heard; /* entries of the other journal, to be told of */
+    struct wire_field id; /* of its own entry */
+    struct terse_str addr;
     bool has_entry;
     struct entry entry; /* of the other journal: what it is about */
     bool enters;        /* the journal of this direction */

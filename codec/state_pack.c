@@ -193,8 +193,6 @@ static enum terse_err put_heads(struct state *s, struct plan *p,
 /* What the frame did to templates and journals, once it is written. */
 static enum terse_err commit(struct state *s, const struct plan *p,
                              struct terse_work *work) {
-    struct wire_field id;
-    struct terse_str addr;
     enum terse_err err = TERSE_OK;
     if (p->template >= 0)
         err = shelf_set(s, (uint64_t)p->template, p->number, p->bare,
@@ -203,8 +201,7 @@ static enum terse_err commit(struct state *s, const struct plan *p,
         journal_hear(&s->other->journal, p->entry.index + 1);
     if (err != TERSE_OK || !p->enters)
         return err;
-    template_names(s->schema, p->type, p->content, &id, &addr);
-    return journal_add(&s->journal, &id, addr);
+    return journal_add(&s->journal, &p->id, p->addr);
 }
 
 /* A roster, or the like: what it repeats, it repeats inside, and it does not

@@ -551,9 +551,20 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
     return true;
 }
 
+static bool is_guarded(const struct sc_field *f) {
+    return is_private(f) && !(f->t->flags & TABLE_BULK);
+}
+
 static void note_shape(struct copy *s, uint32_t number) {
-    if (s->outline && number > 0)
+    if (s->outline)
         s->outline->shape = (s->outline->shape ^ number) * UINT32_C(16777619);
+}
+
+static void note_field(struct copy *s, const struct sc_field *f) {
+    if (!is_private(f))
+        note_shape(s, f->t->number);
+    else if (s->outline && f->t->bind != BIND_CHILD && is_guarded(f))
+        s->outline->guarded = true;
 }
 
 /* The string that was written last. */
@@ -583,7 +594,7 @@ static void copy(struct copy *s, const struct sc_type *type,
         return;
     while (next(w, type, &in, &field, &f)) {
         const struct sc_type *inner = schema_nested(w->schema, type, f);
-        note_shape(s, is_private(f) ? 0 : field.number);
+        note_field(s, f);
         if (inner) {
             size_t start = begin(w, &field);
             unsigned first = s->outline ? s->outline->n_spans : 0;
@@ -625,8 +636,10 @@ enum terse_err template_strip(const struct terse_schema *schema,
                               struct terse_str message, struct terse_buf *out,
                               struct template_outline *outline) {
     struct copy s = {.outline = outline, .start = out->len};
-    if (outline)
+    if (outline) {
         outline->shape = outline->n_spans = 0;
+        outline->guarded = false;
+    }
     walk_init(&s.walk, schema, out, PATCH_DEPTH_MAX);
     copy(&s, type, message);
     return s.walk.err;
@@ -645,7 +658,7 @@ static bool guarded(struct walk *w, const struct sc_type *type,
         if (inner)
             found = guarded(w, inner, field.bytes);
         else
-            found = is_private(f) && !(f->t->flags & TABLE_BULK);
+            found = is_guarded(f);
     }
     w->depth--;
     return found || !go_on(w);

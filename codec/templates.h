@@ -75,6 +75,7 @@ struct template_span {
 struct template_outline {
     uint32_t shape; /* hash of which fields are in it: a patch that fits is
                        likely where it is the same */
+    bool guarded;   /* template_guarded of what was stripped */
     unsigned n_spans;
     struct template_span spans[SPANS_MAX];
 };

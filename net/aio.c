@@ -80,3 +80,27 @@ void net_stream_local(struct nng_stream *stream, char addr[48],
                       uint16_t *port) {
     stream_addr(stream, NNG_OPT_LOCADDR, addr, port);
 }
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static bool have_key;
+
+static void free_aio(void *aio) { nng_aio_free(aio); }
+
+static void make_key(void) {
+    have_key = pthread_key_create(&key, free_aio) == 0;
+}
+
+nng_aio *net_aio_of_thread(void) {
+    nng_aio *aio;
+
+    if (pthread_once(&once, make_key) || !have_key)
+        return NULL;
+    aio = pthread_getspecific(key);
+    if (aio || nng_aio_alloc(&aio, NULL, NULL))
+        return aio;
+    if (pthread_setspecific(key, aio) == 0)
+        return aio;
+    nng_aio_free(aio);
+    return NULL;
+}

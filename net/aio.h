@@ -22,4 +22,8 @@ void net_stream_local(struct nng_stream *stream, char addr[48], uint16_t *port);
 /* No delay, and the kernel's keep-alive. */
 void net_stream_tune(nng_stream *stream);
 
+/* This thread's operation without a callback, for what is done at once or taken
+ * back; freed with the thread. NULL for lack of memory. */
+nng_aio *net_aio_of_thread(void);
+
 #endif

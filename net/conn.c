@@ -239,10 +239,49 @@ static void conn_flushed(struct net_conn *conn) {
     }
 }
 
-/* Sends wire; fills it first if it is empty. */
+/* Whether the queue was full and has become short enough. */
+static bool conn_drained(const struct net_conn *conn) {
+    return conn->stage == STAGE_OPEN && conn->full && !conn->broken &&
+           net_conn_queued(conn) <= conn->marks.low;
+}
+
+static void conn_tell_drained(struct net_conn *conn) {
+    if (!conn_drained(conn))
+        return;
+    conn->full = false;
+    conn->ops->drained(conn->arg);
+}
+
+/* Fills wire if it is empty. False: there is nothing to send, or it failed. */
+static bool conn_ready(struct net_conn *conn) {
+    enum net_err err = NET_OK;
+
+    if (conn->wire.len == 0)
+        err = conn_fill(conn);
+    if (err)
+        conn_break(conn, err, NULL);
+    return !err && conn->wire.len > 0;
+}
+
+/* Sends of wire what the socket has room for; 0: none, or it broke, and a send
+ * that waits will tell. nng runs a callback on another thread, which has to be
+ * woken and then waits for our lock: that costs as much as the send. So there
+ * is no callback here; where the send would wait, it is taken back. */
+static size_t conn_send_now(struct net_conn *conn, const nng_iov *iov) {
+    nng_aio *aio = net_aio_of_thread();
+
+    if (!aio || nng_aio_set_iov(aio, 1, iov))
+        return 0;
+    nng_stream_send(conn->stream, aio);
+    nng_aio_abort(aio, NNG_ECANCELED);
+    nng_aio_wait(aio);
+    return nng_aio_result(aio) ? 0 : nng_aio_count(aio);
+}
+
+/* Sends wire, and what can be sent after it. */
 static void conn_send(struct net_conn *conn) {
     nng_iov iov;
-    enum net_err err;
+    size_t n;
 
     if (conn->sending || conn->stage > STAGE_FLUSH)
         return;
@@ -250,27 +289,27 @@ static void conn_send(struct net_conn *conn) {
         conn_finish(conn);
         return;
     }
-    if (conn->wire.len == 0) {
-        err = conn_fill(conn);
-        if (err) {
-            conn_break(conn, err, NULL);
+    while (conn_ready(conn)) {
+        iov.iov_buf = conn->wire.data + conn->wire.off;
+        iov.iov_len = conn->wire.len;
+        n = conn_send_now(conn, &iov);
+        if (n) {
+            net_buf_consume(&conn->wire, n);
+            continue;
+        }
+        if (nng_aio_set_iov(conn->send, 1, &iov)) {
+            conn_break(conn, NET_ENOMEM, NULL);
             return;
         }
-    }
-    if (conn->wire.len == 0) {
-        if (conn->stage == STAGE_FLUSH)
-            conn_flushed(conn);
+        conn->sending = true;
+        conn->posted++;
+        nng_stream_send(conn->stream, conn->send);
         return;
     }
-    iov.iov_buf = conn->wire.data + conn->wire.off;
-    iov.iov_len = conn->wire.len;
-    if (nng_aio_set_iov(conn->send, 1, &iov)) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        return;
-    }
-    conn->sending = true;
-    conn->posted++;
-    nng_stream_send(conn->stream, conn->send);
+    if (!conn->broken && conn->stage == STAGE_FLUSH)
+        conn_flushed(conn);
+    if (conn_drained(conn))
+        conn_later(conn); /* the owner may be who asked us to send */
 }
 
 static void conn_sent(void *arg) {
@@ -289,11 +328,7 @@ static void conn_sent(void *arg) {
         net_buf_consume(&conn->wire, nng_aio_count(conn->send));
         conn_send(conn);
     }
-    if (conn->stage == STAGE_OPEN && conn->full && !conn->broken &&
-        net_conn_queued(conn) <= conn->marks.low) {
-        conn->full = false;
-        conn->ops->drained(conn->arg);
-    }
+    conn_tell_drained(conn);
     conn_leave(conn);
 }
 
@@ -512,6 +547,7 @@ static void conn_pump(struct net_conn *conn) {
     if (conn->pumping)
         return;
     conn->pumping = true;
+    conn_tell_drained(conn);
     while (conn_deliver(conn))
         ;
     if (conn->stage != STAGE_OPEN)

@@ -157,8 +157,15 @@ NET_NODISCARD enum net_err net_tls_server(struct net_tls **out,
  * order of preference. Before the first connection. */
 NET_NODISCARD enum net_err net_tls_offer(struct net_tls *tls,
                                          const char *protocol);
+/* Makes the keys of tickets from a file of 32 random bytes or more, and the
+ * time, so that tickets outlive the process, and are good at other proxies that
+ * have the same file. NET_EARG with the reason in text[256]. Before the first
+ * connection. */
+NET_NODISCARD enum net_err net_tls_secret(struct net_tls *tls, const char *path,
+                                          char *text);
 /* Takes over the keys of old's tickets, so that a reload of certificates does
- * not end them. Before the first connection of tls; either may be NULL. */
+ * not end them, unless one of them has a secret. Before the first connection of
+ * tls; either may be NULL. */
 void net_tls_inherit(struct net_tls *tls, struct net_tls *old);
 void net_tls_hold(struct net_tls *tls);
 /* Gives back the caller's hold; NULL is fine. Any thread, no lock. */

@@ -11,6 +11,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
@@ -26,6 +27,8 @@ struct tls_ring {
     pthread_mutex_t lock;
     struct tls_key keys[TLS_KEYS]; /* the first is the current one */
     unsigned n;
+    bool derived; /* keys come from `secret` and the hour, see net_tls_secret */
+    uint8_t secret[32];
 };
 
 /* OpenSSL queues errors per thread, and nng's threads serve many connections:
@@ -69,8 +72,8 @@ static struct tls_ring *ring_new(void) {
 static void ring_rele(struct tls_ring *ring) {
     if (!ring || atomic_fetch_sub(&ring->refs, 1) != 1)
         return;
-    OPENSSL_cleanse(ring->keys, sizeof(ring->keys));
     pthread_mutex_destroy(&ring->lock);
+    OPENSSL_cleanse(ring, sizeof(*ring));
     free(ring);
 }
 
@@ -89,10 +92,51 @@ static bool ring_turn(struct tls_ring *ring) {
     return true;
 }
 
+/* The key of a time, which all that know the secret make alike: name, cipher
+ * and mac are HMAC-SHA-256 of the period and a number. */
+static bool ring_derive(const struct tls_ring *ring, uint64_t period,
+                        struct tls_key *out) {
+    uint8_t message[9], all[3][32];
+    unsigned n;
+
+    memcpy(message, &period, sizeof(period));
+    for (uint8_t i = 0; i < 3; i++) {
+        message[8] = i;
+        if (!HMAC(EVP_sha256(), ring->secret, sizeof(ring->secret), message,
+                  sizeof(message), all[i], &n))
+            return false;
+    }
+    memcpy(out->name, all[0], sizeof(out->name));
+    memcpy(out->cipher, all[1], sizeof(out->cipher));
+    memcpy(out->mac, all[2], sizeof(out->mac));
+    OPENSSL_cleanse(all, sizeof(all));
+    return true;
+}
+
+static uint64_t period_now(void) { return (uint64_t)time(NULL) / TLS_KEY_AGE; }
+
+/* The key of that name among those of this period, the one before, and the next
+ * one, which another machine's clock may have reached. */
+static bool ring_rederive(const struct tls_ring *ring, const uint8_t name[16],
+                          struct tls_key *out, bool *old) {
+    uint64_t period = period_now();
+
+    for (int i = -1; i <= 1; i++) {
+        if (!ring_derive(ring, period + (uint64_t)(int64_t)i, out))
+            return false;
+        *old = i < 0;
+        if (memcmp(out->name, name, sizeof(out->name)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The key for a new ticket. */
 static bool ring_current(struct tls_ring *ring, struct tls_key *out) {
     bool ok = true;
 
+    if (ring->derived)
+        return ring_derive(ring, period_now(), out);
     pthread_mutex_lock(&ring->lock);
     if (ring->n == 0 || now() - ring->keys[0].made >= TLS_KEY_AGE)
         ok = ring_turn(ring);
@@ -106,6 +150,8 @@ static bool ring_find(struct tls_ring *ring, const uint8_t name[16],
                       struct tls_key *out, bool *old) {
     bool found = false;
 
+    if (ring->derived)
+        return ring_rederive(ring, name, out, old);
     pthread_mutex_lock(&ring->lock);
     for (unsigned i = 0; i < ring->n && !found; i++) {
         const struct tls_key *key = &ring->keys[i];
@@ -428,8 +474,31 @@ enum net_err net_tls_server(struct net_tls **out, const struct net_cert *certs,
     return NET_OK;
 }
 
+enum net_err net_tls_secret(struct net_tls *tls, const char *path, char *text) {
+    enum { LEAST = 32, MOST = 4096 };
+    uint8_t bytes[MOST];
+    unsigned size;
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(bytes, 1, sizeof(bytes), file) : 0;
+
+    if (!file) {
+        snprintf(text, 256, "%.160s: %s", path, strerror(errno));
+        return NET_EARG;
+    }
+    fclose(file);
+    if (n < LEAST || !HMAC(EVP_sha256(), "terse tickets", 13, bytes, n,
+                           tls->ring->secret, &size)) {
+        snprintf(text, 256, "%.160s: less than %d bytes", path, LEAST);
+        return NET_EARG;
+    }
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    tls->ring->derived = true;
+    return NET_OK;
+}
+
 void net_tls_inherit(struct net_tls *tls, struct net_tls *old) {
-    if (!tls || !old || !tls->ring || !old->ring || tls->ring == old->ring)
+    if (!tls || !old || !tls->ring || !old->ring || tls->ring == old->ring ||
+        tls->ring->derived || old->ring->derived)
         return;
     atomic_fetch_add(&old->ring->refs, 1);
     ring_rele(tls->ring);

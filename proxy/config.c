@@ -60,6 +60,12 @@ static const struct config_row config_rows[] = {
      "none of them gets this one, or else that of the first domain."},
     {"key", ROW_FILE, NULL, true, AT(key), 0, 0, NULL,
      "PEM file of its private key; default: in the file of the certificate."},
+    {"ticket_secret", ROW_FILE, NULL, true, AT(ticket_secret), 0, 0, NULL,
+     "File of 32 random bytes or more, from which the keys of TLS tickets are\n"
+     "made: they outlive a restart then, and are good at other proxies with "
+     "the\n"
+     "same file. Whoever reads it can read the past; give it to nobody, and\n"
+     "change it at times. Default: keys in memory."},
     {"clear", ROW_CHOICE, "loopback", true, AT(clear), 0, 0, clear_names,
      "Which clients may do without TLS: those that connect from this\n"
      "machine (loopback; behind a load balancer, whoever its header says),\n"
@@ -222,6 +228,7 @@ void config_rele(struct config *config) {
     }
     net_tls_rele(config->tls);
     free(config->certificate);
+    free(config->ticket_secret);
     free(config->key);
     free(config->ws_path);
     free(config->ws_origins);

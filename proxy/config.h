@@ -58,6 +58,7 @@ struct config {
     struct config_domain *domains;
     /* the side of the clients: door.h */
     char *certificate, *key; /* PEM files, or NULL */
+    char *ticket_secret;     /* a file, or NULL */
     uint32_t clear;          /* enum clear_mode */
     uint32_t handshake_timeout;
     uint32_t native, sp, websocket; /* enum switch_mode: bindings */

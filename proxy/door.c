@@ -64,6 +64,11 @@ static bool load_certificates(struct config *config, char *text) {
         ok = false;
     }
     free(certs);
+    if (ok && config->tls && config->ticket_secret &&
+        net_tls_secret(config->tls, config->ticket_secret, why)) {
+        snprintf(text, 600, "ticket_secret: %s", why);
+        ok = false;
+    }
     return ok && offer_protocols(config);
 }
 

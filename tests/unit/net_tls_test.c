@@ -282,6 +282,54 @@ static bool comes_back(struct client *c) {
     return resumed;
 }
 
+/* Writes n bytes of c to a file, and has tls make its keys of that. */
+static enum net_err give_secret(struct net_tls *to, char c, size_t n) {
+    char path[] = "/tmp/terse-secret-XXXXXX", text[256] = "", bytes[64];
+    int fd = mkstemp(path);
+    enum net_err err;
+
+    assert_true(fd >= 0 && n <= sizeof(bytes));
+    memset(bytes, c, sizeof(bytes));
+    assert_int_equal(write(fd, bytes, n), n);
+    close(fd);
+    err = net_tls_secret(to, path, text);
+    assert_int_equal(text[0] != 0, err != NET_OK);
+    unlink(path);
+    return err;
+}
+
+static void test_tls_ticket_of_a_secret_outlives_the_process(void **state) {
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct net_tls *first = make_tls(), *same = make_tls(),
+                       *other = make_tls();
+        struct client c;
+
+        assert_int_equal(give_secret(first, 'a', 31), NET_EARG);
+        assert_int_equal(give_secret(first, 'a', 32), NET_OK);
+        assert_int_equal(give_secret(same, 'a', 32), NET_OK);
+        assert_int_equal(give_secret(other, 'b', 32), NET_OK);
+        client_init(&c, versions[i]);
+        set_gate(first, true);
+        assert_false(comes_back(&c));
+        set_gate(same, true);
+        assert_true(comes_back(&c));
+        set_gate(tls, true);
+        assert_false(comes_back(&c)); /* which knows no secret */
+        set_gate(same, true);
+        assert_false(comes_back(&c));
+        set_gate(other, true);
+        assert_false(comes_back(&c));
+        set_gate(tls, true);
+        net_tls_rele(first);
+        net_tls_rele(same);
+        net_tls_rele(other);
+        client_fini(&c);
+    }
+}
+
 static void test_tls_ticket_resumes_until_its_key_is_gone(void **state) {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
@@ -704,6 +752,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_accepts_1_2_and_1_3_and_nothing_older),
+        cmocka_unit_test(test_tls_ticket_of_a_secret_outlives_the_process),
         cmocka_unit_test(test_tls_ticket_resumes_until_its_key_is_gone),
         cmocka_unit_test(test_tls_alpn_chooses_ours_and_refuses_the_rest),
         cmocka_unit_test(test_tls_sni_chooses_certificate),
