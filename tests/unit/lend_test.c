@@ -23,7 +23,7 @@
 #define BODY                                                                   \
     "<message to='a@b'><body>one &amp; two</body></message>\r\n \r\n"          \
     "<presence/>  <x:e x:a='1'><![CDATA[<]]></x:e><iq id='7'><odd/></iq>\n"    \
-    "<iq id='8'><q xmlns='u:q'><r xmlns:p='u:p' p:a='1'/></q></iq>"           \
+    "<iq id='8'><q xmlns='u:q'><r xmlns:p='u:p' p:a='1'/></q></iq>"            \
     "<message><body>\xc3\xa9</body></message></stream:stream>"
 
 static struct terse_schema *schema;
