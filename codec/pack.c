@@ -12,13 +12,11 @@
 enum {
     ONE_BITS = 16,  /* shares are of 1 << ONE_BITS */
     BLOCK = 512,    /* bytes that are cut at once */
-    BEST = 3,       /* ways to go on that are kept at each byte */
     LOW = 1u << 24, /* the state is below 256 * LOW, and below LOW only where
                        no byte is left to be read */
 };
 
 static const uint32_t ONE = UINT32_C(1) << ONE_BITS;
-static const uint32_t NEVER = UINT32_MAX / 2;
 
 /* ---- the model ------------------------------------------------------------
  */
@@ -113,78 +111,49 @@ static uint32_t class_start(uint32_t after, uint32_t class) {
 /* ---- cutting --------------------------------------------------------------
  */
 
-/* The cheapest way from a byte to the end whose first piece is `piece`. */
+/* The cheapest way from a byte to the end that was found: its first piece. What
+ * comes in front of it may cost more by its class; to keep more than one way
+ * for each byte gains less than a thousandth. */
 struct way {
     uint32_t cost;
     uint16_t piece;
     uint8_t class; /* of piece; at the end of the block: what follows */
-    uint8_t next;  /* which way behind it */
 };
 
 struct cut {
-    struct way ways[BLOCK + 1][BEST];
+    struct way ways[BLOCK + 1];
     uint16_t pieces[BLOCK];
 };
 
-/* Keeps a way among the best, one for each class. */
-static void keep(struct way ways[BEST], struct way new) {
-    int k = 0; /* no piece has class 0, which ways have that are none */
-    while (k < BEST - 1 && ways[k].class != new.class)
-        k++;
-    if (ways[k].cost <= new.cost)
-        return;
-    for (; k > 0 && ways[k - 1].cost > new.cost; k--)
-        ways[k] = ways[k - 1];
-    ways[k] = new;
-}
-
-static void try_piece(struct cut *c, size_t at, uint32_t piece) {
-    const struct way *then = c->ways[at + piece_text(piece).n];
-    const uint8_t *costs =
-        &pack_class_cost[(size_t)pack_class[piece] * pack_size.classes];
-    struct way new = {NEVER, (uint16_t)piece, pack_class[piece], 0};
-    /* Ways that are none cost over NEVER. No branch, as below. */
-    for (uint8_t k = 0; k < BEST; k++) {
-        uint32_t cost = then[k].cost + costs[then[k].class];
-        new.next = cost < new.cost ? k : new.next;
-        new.cost = cost < new.cost ? cost : new.cost;
+/* The cheapest piece to begin with at a byte, of `piece` and those that it
+ * begins with. Each byte is one piece at least. */
+static struct way cheapest(const struct cut *c, size_t at, uint32_t piece) {
+    struct way best = {.cost = UINT32_MAX};
+    for (uint32_t i = piece + 1; i > 0; i = pack_shorter[i - 1]) {
+        const struct way *then = &c->ways[at + piece_text(i - 1).n];
+        uint32_t class = pack_class[i - 1];
+        uint32_t cost =
+            then->cost + pack_cost[i - 1] +
+            pack_class_cost[class * pack_size.classes + then->class];
+        if (cost < best.cost)
+            best = (struct way){cost, (uint16_t)(i - 1), (uint8_t) class};
     }
-    new.cost += pack_cost[piece];
-    keep(c->ways[at], new);
+    return best;
 }
 
-/* Cuts s (at most BLOCK bytes), behind which class `then` follows; first: the
- * text begins with s. The number of pieces. */
-static size_t cut(struct cut *c, struct terse_str s, uint8_t then, bool first) {
-    for (size_t i = 0; i <= s.n; i++)
-        for (int k = 0; k < BEST; k++)
-            c->ways[i][k] = (struct way){.cost = NEVER};
-    c->ways[s.n][0] = (struct way){.class = then};
+/* Cuts s (at most BLOCK bytes), behind which class `then` follows. The number
+ * of pieces. */
+static size_t cut(struct cut *c, struct terse_str s, uint8_t then) {
+    c->ways[s.n] = (struct way){.class = then};
     /* First all of these: none waits for another, so a processor finds some at
      * a time. */
     for (size_t i = 0; i < s.n; i++)
         c->pieces[i] = (uint16_t)longest((struct terse_str){s.p + i, s.n - i});
-    for (size_t i = s.n; i-- > 0;) {
-        uint32_t piece = c->pieces[i] + 1u;
-        for (; piece > 0; piece = pack_shorter[piece - 1])
-            try_piece(c, i, piece - 1);
-    }
-    size_t best = 0, n = 0;
-    uint32_t least = NEVER;
-    for (size_t k = 0; first && k < BEST && c->ways[0][k].cost < NEVER; k++) {
-        uint32_t cost =
-            c->ways[0][k].cost + pack_class_cost[c->ways[0][k].class];
-        if (cost < least) {
-            least = cost;
-            best = k;
-        }
-    }
-    for (size_t i = 0; i < s.n;) {
-        const struct way *way = &c->ways[i][best];
-        c->pieces[n++] = way->piece;
-        best = way->next;
-        i += piece_text(way->piece).n;
-    }
+    for (size_t i = s.n; i-- > 0;)
+        c->ways[i] = cheapest(c, i, c->pieces[i]);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i += piece_text(c->ways[i].piece).n)
+        c->pieces[n++] = c->ways[i].piece;
     return n;
 }
 
@@ -218,8 +187,8 @@ static void put_class(struct writer *w, uint32_t after, uint32_t class) {
 /* Writes the pieces of one block from the last to the first. *then is the class
  * behind it, then that of its first piece. */
 static void put_block(struct writer *w, struct cut *c, struct terse_str s,
-                      uint8_t *then, bool first) {
-    for (size_t n = cut(c, s, *then, first); n-- > 0;) {
+                      uint8_t *then) {
+    for (size_t n = cut(c, s, *then); n-- > 0;) {
         uint32_t piece = c->pieces[n];
         put_class(w, pack_class[piece], *then);
         put(w, pack_start[piece], pack_last[piece] + UINT32_C(1));
@@ -234,7 +203,7 @@ size_t pack_encode(struct terse_str text, uint8_t *out, size_t cap) {
     for (size_t end = text.n; end > 0 && !w.full;) {
         size_t n = end < BLOCK ? end : BLOCK;
         end -= n;
-        put_block(&w, &c, (struct terse_str){text.p + end, n}, &then, end == 0);
+        put_block(&w, &c, (struct terse_str){text.p + end, n}, &then);
     }
     if (text.n > 0)
         put_class(&w, 0, then);
