@@ -20,7 +20,7 @@ void terse_buf_reset(struct terse_buf *buf) {
 
 /* A capacity that holds `need` bytes and keeps growing cheap. */
 static size_t capacity(const struct terse_buf *buf, size_t need) {
-    size_t cap = buf->cap < 256 ? 256 : buf->cap;
+    size_t cap = buf->cap < 64 ? 64 : buf->cap;
     while (cap < need)
         cap *= 2;
     return cap;

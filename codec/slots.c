@@ -7,7 +7,8 @@
 #include "str.h"
 
 enum {
-    GROW = 4,  /* slots that are made at once */
+    GROW = 4, /* slots that are made at once */
+    GROW_TEXT = 32,
     WORTH = 4, /* shorter strings are not worth a slot */
 };
 
@@ -32,9 +33,8 @@ static enum terse_err reach(struct slots *s, uint32_t i) {
 }
 
 void slots_fini(struct slots *s) {
-    for (uint32_t i = 0; i < s->have; i++)
-        free(s->slot[i].p);
     free(s->slot);
+    free(s->text);
     *s = (struct slots){0};
 }
 
@@ -47,7 +47,33 @@ static uint16_t hash(struct terse_str s) {
 
 /* What slot i counts for. */
 static size_t cost(const struct slots *s, uint32_t i) {
-    return i < s->have && s->slot[i].p ? SLOT_COST + s->slot[i].n : 0;
+    return i < s->have && s->slot[i].full ? SLOT_COST + s->slot[i].n : 0;
+}
+
+/* Room for n bytes of text more. */
+static bool text_room(struct slots *s, size_t n) {
+    if (s->text_cap - s->text_n >= n)
+        return true;
+    uint32_t cap = s->text_n + (uint32_t)n + GROW_TEXT;
+    char *more = realloc(s->text, cap);
+    if (!more)
+        return false;
+    s->text = more;
+    s->text_cap = cap;
+    return true;
+}
+
+/* Takes the text of slot i out; those behind it move up. */
+static void text_remove(struct slots *s, uint32_t i) {
+    struct slot was = s->slot[i];
+    uint32_t end = was.at + was.n;
+    if (was.n == 0)
+        return;
+    memmove(s->text + was.at, s->text + end, s->text_n - end);
+    s->text_n -= was.n;
+    for (uint32_t k = 0; k < s->have; k++)
+        if (s->slot[k].full && s->slot[k].at >= end)
+            s->slot[k].at -= was.n;
 }
 
 enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
@@ -57,13 +83,16 @@ enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
         return TERSE_EFRAME;
     if (reach(s, i) != TERSE_OK)
         return TERSE_ENOMEM;
-    char *p = malloc(text.n + 1);
-    if (!p)
+    if (!text_room(s, text.n))
         return TERSE_ENOMEM;
+    text_remove(s, i);
     if (text.n > 0)
-        memcpy(p, text.p, text.n);
-    free(s->slot[i].p);
-    s->slot[i] = (struct slot){p, (uint16_t)text.n, hash(text), 0};
+        memcpy(s->text + s->text_n, text.p, text.n);
+    s->slot[i] = (struct slot){.at = s->text_n,
+                               .n = (uint16_t)text.n,
+                               .hash = hash(text),
+                               .full = true};
+    s->text_n += (uint32_t)text.n;
     s->budget->now += (uint32_t)(SLOT_COST + text.n - had);
     return TERSE_OK;
 }
@@ -74,17 +103,17 @@ int slots_find(const struct slots *s, struct terse_str text) {
     uint16_t h = hash(text);
     for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
-        if (slot->hash == h && slot->p &&
-            str_eq((struct terse_str){slot->p, slot->n}, text))
+        if (slot->hash == h && slot->full &&
+            str_eq((struct terse_str){s->text + slot->at, slot->n}, text))
             return (int)i;
     }
     return -1;
 }
 
 bool slots_get(const struct slots *s, uint32_t i, struct terse_str *out) {
-    if (i >= s->have || !s->slot[i].p)
+    if (i >= s->have || !s->slot[i].full)
         return false;
-    *out = (struct terse_str){s->slot[i].p, s->slot[i].n};
+    *out = (struct terse_str){s->text + s->slot[i].at, s->slot[i].n};
     return true;
 }
 
@@ -96,7 +125,7 @@ int slots_victim(const struct slots *s, size_t n) {
         const struct slot *slot = &s->slot[i];
         if (!budget_has(s->budget, cost(s, i), SLOT_COST + n))
             continue;
-        if (!slot->p)
+        if (!slot->full)
             return (int)i;
         if (best < 0 || slot->used < s->slot[best].used)
             best = (int)i;

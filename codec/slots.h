@@ -25,14 +25,17 @@ enum {
 };
 
 struct slot {
-    char *p; /* owned; NULL: empty */
+    uint32_t at; /* of its text in `text` */
     uint16_t n, hash;
+    bool full;
     uint32_t used; /* sender: when it was last used */
 };
 
 struct slots {
-    struct slot *slot; /* the first `have` of n; the others are empty */
+    struct slot *slot; /* the first `have` of n; the others are empty; owned */
     uint32_t have;
+    char *text; /* of all of them, one behind the other; owned */
+    uint32_t text_n, text_cap;
     uint32_t n;     /* slots in use at most */
     uint32_t clock; /* sender: counts uses */
     struct budget *budget;

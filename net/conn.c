@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum {
-    CONN_SMALL = 512,    /* bytes of one read, of a connection that is quiet */
+    CONN_SMALL = 256,    /* bytes of one read, of a connection that is quiet */
     CONN_LARGE = 16384,  /* and while there is more than that */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */

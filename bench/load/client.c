@@ -130,6 +130,8 @@ void client_tls(const char *ca) {
     SSL_CTX_set_session_cache_mode(load.tls, SSL_SESS_CACHE_CLIENT |
                                                  SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(load.tls, keep_session);
+    /* What a killed server leaves open is no attack: the ticket stays good. */
+    SSL_CTX_set_options(load.tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
 }
 
 /* ---- out ------------------------------------------------------------------
