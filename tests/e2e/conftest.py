@@ -37,6 +37,24 @@ WAYS = {
     'pair0-wss': (Pair0Client, 'wss_bridge'),
 }
 
+# Which of them each server is reached by. All to ejabberd; the second server
+# changes nothing on the client's side, so there the control and three of ours.
+SERVERS = {
+    'ejabberd': list(WAYS),
+    'prosody': ['slixmpp-direct', 'slixmpp-terse', 'pair0-terse',
+                'pair0-tls'],
+}
+
+
+def pytest_generate_tests(metafunc):
+    if 'way' in metafunc.fixturenames:
+        runs = [(server, way) for server in SERVERS
+                for way in SERVERS[server]]
+        # Of the session: else what depends on the server starts for each test.
+        metafunc.parametrize('server,way', runs, indirect=True,
+                             scope='session',
+                             ids=['-'.join(run) for run in runs])
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
@@ -80,11 +98,22 @@ def ejabberd():
     yield from _run(servers.Ejabberd())
 
 
+@pytest.fixture(scope='session')
+def prosody():
+    yield from _run(servers.Prosody())
+
+
+@pytest.fixture(scope='session')
+def server(request):
+    """The one that a test is for: ejabberd, where it does not say."""
+    return request.getfixturevalue(getattr(request, 'param', 'ejabberd'))
+
+
 class World:
     """Accounts and clients of one test."""
 
-    def __init__(self, ejabberd, kind, port):
-        self.ejabberd, self.kind, self.port = ejabberd, kind, port
+    def __init__(self, server, kind, port):
+        self.server, self.kind, self.port = server, kind, port
         self.clients = []
 
     def name(self, stem):
@@ -93,7 +122,7 @@ class World:
 
     def account(self, stem, domain=DOMAIN):
         user = self.name(stem)
-        self.ejabberd.add_user(user, domain)
+        self.server.add_user(user, domain)
         return user
 
     def client(self, kind=None, port=None) -> Client:
@@ -124,9 +153,10 @@ class World:
             faults += client.broken
         assert not faults, faults
 
+
 @pytest.fixture(scope='session')
-def tersed(ejabberd):
-    yield from _run(servers.Tersed(servers.real_domains(ejabberd)).start())
+def tersed(server):
+    yield from _run(servers.Tersed(servers.real_domains(server)).start())
 
 
 @pytest.fixture(scope='session')
@@ -151,14 +181,14 @@ def wss_bridge(tersed):
                            'wss').start())
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture
 def way(request):
     return request.param
 
 
 @pytest.fixture
-def world(request, way, ejabberd):
+def world(request, way, server):
     kind, entry = WAYS[way]
-    port = (ejabberd.plain if entry == 'plain'
+    port = (server.plain if entry == 'plain'
             else request.getfixturevalue(entry).port)
-    return World(ejabberd, kind, port)
+    return World(server, kind, port)

@@ -65,15 +65,15 @@ def wait_port(port, alive, what):
     raise RuntimeError(f'{what} does not listen after {START_TIMEOUT} s')
 
 
-class Ejabberd:
-    """A private ejabberd (server/ejabberd-up.sh)."""
+class Server:
+    """A private XMPP server (server/NAME-up.sh)."""
+
+    name = None
 
     def __init__(self):
         self.base, self.lock = free_block()
-        self.dir = tempfile.mkdtemp(prefix='terse-e2e-ejabberd-')
+        self.dir = tempfile.mkdtemp(prefix=f'terse-e2e-{self.name}-')
         self.plain, self.starttls = self.base + 26, self.base + 22
-        self.proxied = self.base + 25
-        self.deployed = self.base + 27  # deploy/ejabberd.yml, with its shaper
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
         try:
             subprocess.run([self.script('up'), self.dir, str(self.base)],
@@ -83,21 +83,33 @@ class Ejabberd:
             self.stop()
             raise
 
-    @staticmethod
-    def script(name):
-        return os.path.join(HERE, 'server', f'ejabberd-{name}.sh')
+    def script(self, name):
+        return os.path.join(HERE, 'server', f'{self.name}-{name}.sh')
 
     def add_user(self, user, domain=DOMAIN):
         subprocess.run([self.script('adduser'), self.dir, domain, user],
                        check=True, timeout=20)
 
     def logs(self):
-        return read_tail(os.path.join(self.dir, 'log', 'ejabberd.log'))
+        return read_tail(os.path.join(self.dir, 'log', f'{self.name}.log'))
 
     def stop(self):
         subprocess.run([self.script('down'), self.dir, '--kill', '--rm'],
                        check=False, timeout=30)
         self.lock.close()
+
+
+class Ejabberd(Server):
+    name = 'ejabberd'
+
+    def __init__(self):
+        super().__init__()
+        self.proxied = self.base + 25
+        self.deployed = self.base + 27  # deploy/ejabberd.yml, with its shaper
+
+
+class Prosody(Server):
+    name = 'prosody'
 
 
 def read_tail(path, size=6000):
@@ -249,10 +261,10 @@ class Tersed(Program):
         return [path]
 
 
-def real_domains(ejabberd, port=None):
-    """The domains of ejabberd, over verified STARTTLS."""
-    return {name: {'server': f'127.0.0.1:{port or ejabberd.starttls}',
-                   'ca_file': ejabberd.ca, 'starttls': 'required'}
+def real_domains(server, port=None):
+    """The domains of a real server, over verified STARTTLS."""
+    return {name: {'server': f'127.0.0.1:{port or server.starttls}',
+                   'ca_file': server.ca, 'starttls': 'required'}
             for name in (DOMAIN, f'sha1.{DOMAIN}', f'sha256.{DOMAIN}')}
 
 

@@ -224,7 +224,7 @@ async def test_bytes_one_by_one_make_no_difference(world, ejabberd, tersed,
         own = world.run(servers.Tersed(
             servers.real_domains(ejabberd, relay.port)))
         port = world.agent(own.port).port
-    world.ejabberd = ejabberd
+    world.server = ejabberd
     user = world.account('drip')
     client = world.client(kind, port)
     await client.login(user, f'pw-{user}', DOMAIN, 'r')

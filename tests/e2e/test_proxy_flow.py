@@ -134,7 +134,7 @@ async def test_shaper_of_ejabberd_slows_client_and_nobody_else(ejabberd):
     second after the first 20,000. Its client's frames are small: what is shaped
     is the XML, and tersed has to carry that back."""
     world = Scene()
-    world.ejabberd = ejabberd
+    world.server = ejabberd
     try:
         shaped = world.run(servers.Tersed(
             servers.real_domains(ejabberd, ejabberd.deployed)))
