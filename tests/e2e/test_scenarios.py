@@ -17,16 +17,20 @@ DISCO = '{http://jabber.org/protocol/disco#info}'
 CARBONS = '{urn:xmpp:carbons:2}'
 FORWARD = '{urn:xmpp:forward:0}'
 MAM = '{urn:xmpp:mam:2}'
+PUBSUB = 'http://jabber.org/protocol/pubsub'
+TUNE = 'http://jabber.org/protocol/tune'
 
 # What the servers, as the tests have them, do each in its own way.
 DIFFERENCES = {
     'ejabberd': {
         'name of the software': 'ejabberd',
         'error for a domain that is not': 'remote-server-not-found',
+        'error for a stranger': 'not-authorized',
     },
     'prosody': {
         'name of the software': 'Prosody',
         'error for a domain that is not': 'not-allowed',  # s2s is off
+        'error for a stranger': 'forbidden',
     },
 }
 
@@ -48,6 +52,7 @@ TEXTS = [
 
 
 def differs(world, what):
+    """What this server does of that."""
     return DIFFERENCES[world.server.name][what]
 
 
@@ -557,6 +562,51 @@ async def test_archive_query_returns_what_was_said(world):
             for e in bob.seen(lambda e: e.find(MAM + 'result') is not None)]
     assert [m.findtext(CLIENT + 'body') for m in held] == [
         'keep 0 €', 'keep 1 €', 'keep 2 €']
+
+
+# -- personal eventing, client state ---------------------------------------------
+
+
+async def test_personal_event_is_kept_for_contacts_only(world):
+    alice = await world.online(world.account('alice'))
+    bob = await world.online(world.account('bob'))
+    await alice.roster()
+    await bob.roster()
+    await befriend(alice, bob)
+    tune = (f"<tune xmlns='{TUNE}'><artist>Sigur Rós</artist>"
+            '<title>Ágætis &amp; byrjun</title><length>475</length></tune>')
+    reply = await alice.iq(
+        'set', f"<pubsub xmlns='{PUBSUB}'><publish node='{TUNE}'>"
+        f"<item id='now ♪'>{tune}</item></publish></pubsub>")
+    assert reply.get('type') == 'result'
+
+    get = f"<pubsub xmlns='{PUBSUB}'><items node='{TUNE}'/></pubsub>"
+    reply = await bob.iq('get', get, bare(alice.jid))
+    item = reply.find(f'.//{{{PUBSUB}}}item')
+    assert item.get('id') == 'now ♪'
+    assert ET.canonicalize(ET.tostring(item[0])) == ET.canonicalize(
+        ET.tostring(parse(tune)))
+    carol = await world.online(world.account('carol'))
+    assert error_of(await carol.iq('get', get, bare(alice.jid))) == (
+        differs(world, 'error for a stranger'))
+
+
+async def test_client_state_holds_nothing_back_for_good(world):
+    alice = await world.online(world.account('alice'))
+    bob = await world.online(world.account('bob'))
+    await alice.roster()
+    await bob.roster()
+    await befriend(alice, bob)
+    for turn in range(2):
+        await bob.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+        await bob.flush()
+        show = ('away', 'dnd')[turn]
+        await alice.presence(show=show)
+        await alice.message(bob.jid, f'awake? {turn}')
+        await bob.expect(message_from(alice.jid, f'awake? {turn}'), 'message')
+        await bob.send("<active xmlns='urn:xmpp:csi:0'/>")
+        await bob.expect(lambda e: presence_from(alice.jid)(e) and
+                         e.findtext(CLIENT + 'show') == show, show)
 
 
 # -- many at once -----------------------------------------------------------------
