@@ -128,6 +128,12 @@ static const struct config_row config_rows[] = {
      "still there. A client may ask for less, or for up to four times this."},
     {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
      HOUR, NULL, "Time for its answer; then it counts as lost."},
+    {"ack_delay", ROW_DURATION, "3s", true, AT(ack_delay), 0, MINUTE, NULL,
+     "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
+     "goes to the client anyway. What a client asks for does not wait."},
+    {"ack_timeout", ROW_DURATION, "60s", true, AT(ack_timeout), 100, HOUR, NULL,
+     "Silence after which a client that acknowledges by itself is asked to;\n"
+     "others are asked after ack_delay."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,

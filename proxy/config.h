@@ -51,6 +51,7 @@ struct config {
     uint32_t login_bytes, write_queue, memory;
     uint32_t stanza_rate, stanza_burst, byte_rate, byte_burst;
     uint32_t flood_timeout, heartbeat, heartbeat_timeout;       /* ms */
+    uint32_t ack_delay, ack_timeout;                            /* ms */
     uint32_t connect_timeout, negotiate_timeout, login_timeout; /* ms */
     uint32_t stall_timeout, close_timeout, drain_timeout;       /* ms */
     struct terse_limits limits;

@@ -35,6 +35,10 @@ static const struct metric_row {
     [METRIC_PINGS] = {"tersed_pings_total", "",
                       "Times that a silent client was asked whether it is "
                       "there."},
+    [METRIC_ACKS_CLIENT] = {"tersed_acks_total", "to=\"client\"",
+                            "Acknowledgements, and requests for them, to "
+                            "clients and servers."},
+    [METRIC_ACKS_SERVER] = {"tersed_acks_total", "to=\"server\"", NULL},
 };
 
 const char *const limit_names[LIMIT_COUNT] = {

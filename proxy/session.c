@@ -9,6 +9,7 @@
 
 #include "bridge/log.h"
 #include "proxy/door.h"
+#include "proxy/stream.h"
 
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
@@ -121,7 +122,7 @@ static void charge(struct session *s, bool over) {
     size_t n = 0, old;
 
     if (!over) {
-        n = s->front.framer.cap + s->open.cap + s->held.cap;
+        n = s->front.framer.cap + s->open.cap + s->held.cap + s->queue.bytes;
         if (s->front.conn)
             n += net_conn_queued(s->front.conn);
         if (s->back.conn)
@@ -164,6 +165,7 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
     s->step = NULL;
     net_timer_free(s->pace);
     s->pace = NULL;
+    stream_fini(s);
     /* What is half read is of no more use, and may be large. */
     terse_buf_fini(&s->open);
     terse_buf_fini(&s->held);
@@ -408,6 +410,7 @@ static void note_binding(struct session *s) {
 void session_go_on(struct session *s) {
     pull(s);
     note_binding(s);
+    stream_turn(s);
     if (s->state == STATE_OVER)
         return;
     if (front_wanted(s) || s->state == STATE_LEAVING)
@@ -510,7 +513,8 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
                           const struct terse_frame_info *info) {
     struct terse_error error = {0};
 
-    if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info))
+    if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info) ||
+        stream_from_client(s, info, frame, n))
         return;
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)

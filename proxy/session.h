@@ -9,7 +9,9 @@
 #ifndef PROXY_SESSION_H
 #define PROXY_SESSION_H
 
+#include "proxy/queue.h"
 #include "proxy/server.h"
+#include "proxy/sm.h"
 
 struct session {
     struct net_owner owner; /* first */
@@ -50,6 +52,12 @@ struct session {
     uint64_t dial_until;
     uint64_t front_sent, back_sent; /* of the legs, as counted */
     uint64_t frames_in, frames_out;
+    struct sm sm;
+    struct queue queue;     /* towards the client */
+    struct net_timer *soon; /* for what may wait; NULL: nothing does */
+    uint64_t soon_at;
+    bool resuming;         /* the client has asked the server for that, */
+    uint32_t resume_h;     /* and has so many stanzas */
     atomic_size_t charged; /* what it holds, as counted for the budget */
 };
 

@@ -10,6 +10,7 @@
 
 #include "bridge/log.h"
 #include "proxy/door.h"
+#include "proxy/stream.h"
 
 #define NS_COMPRESS_FEATURE "http://jabber.org/features/compress"
 #define NS_SASL_CB "urn:xmpp:sasl-cb:0"
@@ -192,9 +193,11 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         event = EVENT_SUCCESS2;
     if (!session_move(s, event))
         return TERSE_ESTREAM;
+    if (s->state == STATE_UP && stream_from_server(s, node))
+        return s->state == STATE_OVER ? TERSE_ESTREAM : TERSE_OK;
     if (terse_node_is(node, TERSE_NS_STREAM, "features"))
         strip_features(node);
-    err = pass(s, TERSE_ELEMENT, node);
+    err = stream_pass(s, node);
     s->server_error |= event == EVENT_SERVER_ERROR;
     if (!err && event == EVENT_SUCCESS)
         terse_reader_restart(s->back.reader);
