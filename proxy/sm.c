@@ -118,7 +118,7 @@ static void tell_client(struct sm *sm, const struct sm_waits *waits,
     /* Who asks is answered when there is the whole answer. */
     bool due = sm->wanted && within(sm->wanted_at, sm->up_told, sm->up_acked);
 
-    if (sm->up_acked != sm->up_told && !sm->told_by)
+    if (sm->own && sm->up_acked != sm->up_told && !sm->told_by)
         sm->told_by = now + waits->ack;
     if (!due && (!sm->told_by || (now < sm->told_by && !riding)))
         return;

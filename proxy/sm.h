@@ -16,7 +16,8 @@
 struct sm {
     bool on;
     bool enabling; /* <enable/> went up: up counts, down not yet */
-    bool own;      /* enabled with SASL2: the client acknowledges by itself */
+    bool own;      /* enabled with SASL2: the client acknowledges by itself, and
+                      hears of acknowledgements that it did not ask for */
     uint32_t skew; /* stanzas that the client counted and the server did not */
 
     uint32_t up;        /* passed to the server */
