@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bridge/log.h"
+#include "proxy/hold.h"
+#include "proxy/sasl2.h"
 #include "proxy/session.h"
 
 /* Of terse.Frame (schemas/xep0198.proto): <r/>, and <a/> before its h. */
@@ -71,6 +73,21 @@ static void client_acks(struct session *s, uint32_t h) {
                      "handled-count-too-high: there were not so many stanzas.");
 }
 
+/* False: the server wants to know as well. */
+static bool client_state(struct session *s, struct terse_str name) {
+    bool active = is(name, "active");
+
+    if (!active && !is(name, "inactive"))
+        return false;
+    s->inactive = !active;
+    if (active)
+        s->flush_by = 1; /* what waited goes now */
+    if (!s->own)
+        return false;
+    s->told_inactive = s->server_csi && !active;
+    return !s->server_csi;
+}
+
 bool stream_from_client(struct session *s, const struct terse_frame_info *info,
                         const uint8_t *frame, size_t n) {
     uint32_t h = 0;
@@ -81,6 +98,8 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
         sm_up(&s->sm);
         return false;
     }
+    if (is(info->ns, NS_CSI))
+        return client_state(s, info->name);
     if (!is(info->ns, NS_SM))
         return false;
     if (is(info->name, "enable")) {
@@ -119,7 +138,9 @@ bool stream_from_server(struct session *s, const struct terse_node *node) {
     struct terse_str name = terse_node_name(node);
     uint32_t h;
 
-    if (!is(terse_node_ns(node), NS_SM))
+    if (!is(terse_node_ns(node), NS_SM) ||
+        (s->state != STATE_UP && s->state != STATE_HELD &&
+         s->state != STATE_RESUMING))
         return false;
     if (is(name, "enabled"))
         sm_enabled(&s->sm, false);
@@ -160,17 +181,128 @@ static enum terse_err failed(struct session *s, enum net_err err,
     return error->code;
 }
 
-enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
-    struct terse_error error = {0};
-    enum net_err err = frame_leg_encode(&s->front, TERSE_ELEMENT, node, &error);
+/* Whether that may wait while nobody looks: presence that asks for nothing, and
+ * messages that say no more than that somebody writes (XEP-0085). */
+static bool may_wait(const struct terse_node *node) {
+    const struct terse_node *child = terse_node_child(node);
+    struct terse_str type;
+    bool state = false;
 
-    if (err || error.code)
-        return failed(s, err, &error);
-    if (is_stanza(terse_node_name(node), terse_node_ns(node)))
-        sm_down(&s->sm);
+    if (!is(terse_node_ns(node), TERSE_NS_CLIENT))
+        return false;
+    if (is(terse_node_name(node), "presence"))
+        return !terse_node_attr(node, "", "type", &type) ||
+               is(type, "unavailable");
+    if (!is(terse_node_name(node), "message"))
+        return false;
+    for (; child; child = terse_node_next(child)) {
+        struct terse_str ns = terse_node_ns(child);
+
+        if (is(ns, "http://jabber.org/protocol/chatstates"))
+            state = true;
+        else if (!is(ns, "urn:xmpp:hints") && !is(ns, "urn:xmpp:sid:0") &&
+                 !is(terse_node_name(child), "thread"))
+            return false;
+    }
+    return state;
+}
+
+static bool coalesces(const struct session *s) {
+    return s->inactive && s->config->coalesce;
+}
+
+/* Into the queue. */
+static enum terse_err keep(struct session *s, const struct terse_node *node,
+                           bool stanza) {
+    struct terse_error error = {0};
+    struct terse_buf frame;
+    enum terse_err err;
+
+    if (s->front.conn)
+        s->revision = frame_leg_revision(&s->front);
+    terse_buf_init(&frame, s->config->limits.frame_bytes);
+    err = frame_leg_make(&s->front, node, s->revision, &frame, &error);
+    if (!err)
+        err = queue_put(&s->queue, &frame, stanza);
+    terse_buf_fini(&frame);
+    if (err && error.code)
+        session_fail_error(s, &error, "server");
+    else if (err)
+        session_fail(s, "resource-constraint", "out of memory");
+    return err;
+}
+
+enum terse_err stream_keep(struct session *s, const struct terse_node *node) {
+    return keep(s, node, true);
+}
+
+/* Sends all that waits. */
+static enum terse_err flush(struct session *s) {
+    struct terse_error none = {0};
+    struct terse_str frame;
+    enum net_err err = NET_OK;
+
+    s->flush_by = 0;
+    while (!err && queue_take(&s->queue, &frame))
+        err = frame_leg_write(&s->front, frame.p, frame.n);
+    return failed(s, err, &none);
+}
+
+bool stream_full(const struct session *s) {
+    return s->queue.frames >= s->config->hold_stanzas ||
+           s->queue.bytes >= s->config->hold_bytes;
+}
+
+/* A client that does not acknowledge is asked; if that does not help, it cannot
+ * come back to this proxy, but it can to the server. */
+static void bound(struct session *s) {
+    if (!s->queue.keeps) {
+        s->queue.keeps =
+            s->mobile && !s->queue.frames && s->sm.down_acked == s->sm.down;
+        return;
+    }
+    if (stream_full(s))
+        queue_keep_none(&s->queue);
+    else if (s->queue.frames >= s->config->hold_stanzas / 2 ||
+             s->queue.bytes >= s->config->hold_bytes / 2)
+        sm_hurry(&s->sm);
+}
+
+enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
+    bool stanza = is_stanza(terse_node_name(node), terse_node_ns(node));
+    bool waits = stanza && coalesces(s) && may_wait(node);
+    struct terse_error error = {0};
+    enum net_err err;
+
+    if (!s->front.conn && !stanza)
+        return TERSE_OK; /* of this connection, which is gone */
     s->frames_out++;
     metrics_add(&s->server->metrics, METRIC_FRAMES_OUT, 1);
-    return TERSE_OK;
+    if (stanza)
+        sm_down(&s->sm);
+    if (s->front.conn && !s->queue.keeps && !waits && !s->queue.frames) {
+        err = frame_leg_encode(&s->front, TERSE_ELEMENT, node, &error);
+        return failed(s, err, &error);
+    }
+    if (keep(s, node, stanza))
+        return TERSE_ENOMEM;
+    if (!s->front.conn || s->state == STATE_RESUMING)
+        return TERSE_OK;
+    bound(s);
+    if (!waits)
+        return flush(s);
+    metrics_add(&s->server->metrics, METRIC_COALESCED, 1);
+    if (!s->flush_by)
+        s->flush_by = server_now() + (uint64_t)s->config->coalesce * 1000;
+    return s->queue.waiting > s->config->coalesce_bytes ? flush(s) : TERSE_OK;
+}
+
+void stream_client_state(struct session *s, bool active) {
+    if (!s->own || !s->server_csi || active == !s->told_inactive)
+        return;
+    xml_leg_say(&s->back, active ? "<active xmlns='" NS_CSI "'/>"
+                                 : "<inactive xmlns='" NS_CSI "'/>");
+    s->told_inactive = !active;
 }
 
 /* ---- what is due
@@ -232,29 +364,48 @@ static enum net_err say_client(struct session *s, const struct sm_turn *turn) {
     return err;
 }
 
-void stream_turn(struct session *s) {
-    const struct sm_waits waits = {
-        .ack = (uint64_t)s->config->ack_delay * 1000,
+/* Acknowledgements, with what goes anyway. */
+static void acknowledge(struct session *s, uint64_t now, bool there) {
+    uint64_t ack = s->config->ack_delay;
+    struct sm_waits waits = {
         .silent = (uint64_t)s->config->ack_timeout * 1000,
         .answer = (uint64_t)s->config->heartbeat_timeout * 1000,
     };
-    uint64_t now = server_now();
     struct terse_error none = {0};
     struct sm_turn turn;
 
-    if (!s->sm.on || s->state != STATE_UP)
-        return;
-    turn = sm_turn(&s->sm, &waits, now, true, s->front.sent != s->front_sent,
+    if (s->own && coalesces(s) && ack < s->config->coalesce)
+        ack = s->config->coalesce;
+    waits.ack = ack * 1000;
+    turn = sm_turn(&s->sm, &waits, now, there, s->front.sent != s->front_sent,
                    s->heard);
+    say_server(s, &turn);
     if (turn.lost) {
         metrics_hit(&s->server->metrics, LIMIT_HEARTBEAT);
         session_lose(s, "no acknowledgement");
         return;
     }
-    say_server(s, &turn);
-    if (failed(s, say_client(s, &turn), &none))
+    if (!failed(s, say_client(s, &turn), &none))
+        look_again(s, turn.again, now);
+}
+
+void stream_turn(struct session *s) {
+    uint64_t now = server_now();
+
+    if (s->state == STATE_RESUMING && sm_settled(&s->sm)) {
+        stream_client_state(s, true);
+        hold_answer(s);
+        s->inactive = false;
+        s->flush_by = 1;
+    }
+    if (s->state == STATE_UP && s->queue.waiting &&
+        (s->flush_by <= now || !coalesces(s)) && flush(s))
         return;
-    look_again(s, turn.again, now);
+    if (s->sm.on && (s->state == STATE_UP || s->state == STATE_HELD ||
+                     s->state == STATE_RESUMING))
+        acknowledge(s, now, s->state == STATE_UP);
+    if (s->state == STATE_UP && s->flush_by > now)
+        look_again(s, s->flush_by, now);
 }
 
 void stream_fini(struct session *s) {

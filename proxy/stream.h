@@ -21,6 +21,15 @@ bool stream_from_server(struct session *s, const struct terse_node *node);
  * session has failed. */
 TERSE_NODISCARD enum terse_err stream_pass(struct session *s,
                                            const struct terse_node *node);
+/* Keeps a stanza for the client until it may have it. TERSE_OK, or the session
+ * has failed. */
+TERSE_NODISCARD enum terse_err stream_keep(struct session *s,
+                                           const struct terse_node *node);
+/* Nobody takes what the server sends, and enough of it waits. */
+bool stream_full(const struct session *s);
+/* Tells the server whether the client is active (XEP-0352), if it wants to
+ * know. */
+void stream_client_state(struct session *s, bool active);
 /* At the end of an event: says what is due. May end the session. */
 void stream_turn(struct session *s);
 void stream_fini(struct session *s);
