@@ -80,8 +80,7 @@ static void grow(struct held *held) {
 }
 
 bool held_put(struct held *held, const char *id, struct net_owner *owner) {
-    struct entry *entry = calloc(1, sizeof(*entry)), **at;
-    bool taken;
+    struct entry *entry = calloc(1, sizeof(*entry)), **at, *old;
 
     if (!entry)
         return false;
@@ -91,15 +90,13 @@ bool held_put(struct held *held, const char *id, struct net_owner *owner) {
     if (held->n >= held->places)
         grow(held);
     at = find(held, id);
-    taken = *at != NULL;
-    if (!taken) {
-        *at = entry;
-        held->n++;
-    }
+    old = *at;
+    entry->next = old ? old->next : NULL;
+    *at = entry;
+    held->n += old ? 0 : 1;
     pthread_mutex_unlock(&held->lock);
-    if (taken)
-        free(entry);
-    return !taken;
+    free(old);
+    return true;
 }
 
 void held_drop(struct held *held, const char *id,

@@ -11,8 +11,8 @@ struct held;
 
 struct held *held_new(void); /* NULL for lack of memory */
 void held_free(struct held *held);
-/* Enters a session, an owner; the id is borrowed until it is dropped. False:
- * there is one by that id, or no memory. */
+/* Enters a session, an owner, in place of one that had that id before; the id
+ * is borrowed until it is dropped. False: no memory. */
 bool held_put(struct held *held, const char *id, struct net_owner *owner);
 /* Before the session, or the id, goes. */
 void held_drop(struct held *held, const char *id,

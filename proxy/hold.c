@@ -156,47 +156,48 @@ static bool may_have(const struct session *a, const struct session *b) {
            token_check(&m->token, user, sasl->agent, proof, server_now());
 }
 
-/* SASL's answer and, for a token, the next one. */
+/* SASL's answer, to the token or as the server gave it; and a new token. */
 static bool prepare(struct session *a, struct session *b) {
     bool token = b->state != STATE_BINDING;
     struct mobile *m = a->mobile;
     char text[TOKEN_TEXT], answer[TOKEN_HASH * 2];
 
     free(m->success);
-    m->success = NULL;
+    free(m->next);
+    m->next = NULL;
     if (token) {
         EVP_EncodeBlock((unsigned char *)answer, m->token.answer, TOKEN_HASH);
         m->success = strdup(answer);
-        token_forget(&m->token); /* once, whatever comes of it */
-        metrics_add(&a->server->metrics, METRIC_TOKENS_USED, 1);
+        token_forget(&m->token);
     } else {
         m->success = b->login->success;
         b->login->success = NULL;
     }
-    free(m->next);
-    m->next = NULL;
     if ((token || b->login->sasl.wants_token) && !b->login->sasl.invalidate &&
         new_token(a, text))
         m->next = strdup(text);
     return !token || m->success;
 }
 
-/* The client of b goes on with a. With both locks. False: nothing happened. */
+/* The client of b goes on with a. With both locks. False: it does not. */
 static bool adopt(struct session *a, struct session *b) {
     uint32_t acked;
 
-    if (!b->front.conn || !b->front.framer.started || !may_have(a, b) ||
-        !a->back.conn || !a->queue.keeps ||
+    if (!b->front.conn || !may_have(a, b))
+        return false;
+    if (!a->back.conn || !a->queue.keeps ||
         frame_leg_revision(&b->front) < a->revision ||
         (a->state != STATE_UP && a->state != STATE_HELD &&
          a->state != STATE_RESUMING) ||
-        !prepare(a, b) || !sm_client_acks(&a->sm, b->login->sasl.h, &acked))
+        !sm_client_acks(&a->sm, b->login->sasl.h, &acked))
         return false;
     queue_acked(&a->queue, acked);
+    if (b->state != STATE_BINDING)
+        metrics_add(&a->server->metrics, METRIC_TOKENS_USED, 1);
+    if (!prepare(a, b) || !session_attach(a, b))
+        return false;
     queue_rewind(&a->queue);
     sm_cut(&a->sm);
-    if (!session_attach(a, b))
-        return false;
     metrics_add(&a->server->metrics, METRIC_RESUMED, 1);
     return true;
 }

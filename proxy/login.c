@@ -262,8 +262,9 @@ static void respond(struct session *s, struct terse_node *node) {
 }
 
 static bool have_login(struct session *s) {
-    if (!s->login)
-        s->login = calloc(1, sizeof(*s->login));
+    if (s->login)
+        return true;
+    s->login = calloc(1, sizeof(*s->login));
     if (!s->login)
         no_memory(s);
     else
@@ -275,7 +276,7 @@ void login_from_client(struct session *s, const struct terse_frame_info *info,
                        const uint8_t *frame, size_t n) {
     bool auth = is(info->name, "authenticate"), good = true;
 
-    if (!s->login && !have_login(s))
+    if (!have_login(s))
         return;
     if (auth && s->login->step == LOGIN_IDLE)
         good = read_frame(s, frame, n, authenticate);
@@ -349,10 +350,12 @@ void login_not_held(struct session *s) {
     if (s->state == STATE_BINDING) {
         begin_second(s);
     } else {
-        metrics_add(&s->server->metrics, METRIC_TOKENS_REFUSED, 1);
         s->login->step = LOGIN_IDLE;
-        if (s->state == STATE_LOGIN && s->featured)
+        /* Else it will be looked at again, behind the features. */
+        if (s->state == STATE_LOGIN && s->featured && !s->early.len) {
+            metrics_add(&s->server->metrics, METRIC_TOKENS_REFUSED, 1);
             refuse(s, "not-authorized");
+        }
     }
     session_go_on(s);
 }
@@ -484,7 +487,8 @@ static void finish(struct session *s) {
         no_memory(s);
         return;
     }
-    if (login->sasl.inactive)
+    s->inactive = login->sasl.inactive;
+    if (s->inactive)
         stream_client_state(s, false);
     s->frames_out += 2;
     metrics_add(&s->server->metrics, METRIC_FRAMES_OUT, 2);

@@ -34,15 +34,7 @@ void queue_clear(struct queue *queue) {
         drop_first(queue);
 }
 
-enum terse_err queue_put(struct queue *queue, struct terse_buf *buf,
-                         bool stanza) {
-    struct queue_frame *frame = calloc(1, sizeof(*frame));
-
-    if (!frame)
-        return TERSE_ENOMEM;
-    frame->bytes = *buf;
-    frame->stanza = stanza;
-    terse_buf_init(buf, buf->max);
+static void append(struct queue *queue, struct queue_frame *frame) {
     if (queue->last)
         queue->last->next = frame;
     else
@@ -53,6 +45,18 @@ enum terse_err queue_put(struct queue *queue, struct terse_buf *buf,
     queue->frames++;
     queue->bytes += cost(frame);
     queue->waiting += cost(frame);
+}
+
+enum terse_err queue_put(struct queue *queue, struct terse_buf *buf,
+                         bool stanza) {
+    struct queue_frame *frame = calloc(1, sizeof(*frame));
+
+    if (!frame)
+        return TERSE_ENOMEM;
+    frame->bytes = *buf;
+    frame->stanza = stanza;
+    terse_buf_init(buf, buf->max);
+    append(queue, frame);
     return TERSE_OK;
 }
 
@@ -89,11 +93,23 @@ void queue_acked(struct queue *queue, uint32_t n) {
 }
 
 void queue_rewind(struct queue *queue) {
-    trim(queue);
-    queue->unsent = queue->first;
-    queue->waiting = queue->bytes;
-    for (struct queue_frame *f = queue->first; f; f = f->next)
-        f->taken = false;
+    struct queue old = *queue;
+
+    queue->first = queue->last = queue->unsent = NULL;
+    queue->frames = queue->bytes = queue->waiting = 0;
+    while (old.first) {
+        struct queue_frame *frame = old.first;
+
+        old.first = frame->next;
+        frame->next = NULL;
+        if (frame->taken && !frame->stanza) {
+            terse_buf_fini(&frame->bytes);
+            free(frame);
+            continue;
+        }
+        frame->taken = false;
+        append(queue, frame);
+    }
 }
 
 void queue_keep_none(struct queue *queue) {

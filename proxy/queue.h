@@ -28,7 +28,7 @@ TERSE_NODISCARD enum terse_err queue_put(struct queue *queue,
 bool queue_take(struct queue *queue, struct terse_str *frame);
 /* The client has acknowledged n stanzas more. Drops them. */
 void queue_acked(struct queue *queue, uint32_t n);
-/* All that is there waits again, for a new connection. */
+/* All stanzas that are there wait again, for a new connection. */
 void queue_rewind(struct queue *queue);
 /* From here on nothing is kept: what was taken goes, what waits stays. */
 void queue_keep_none(struct queue *queue);

@@ -250,7 +250,7 @@ void session_over(struct session *s, enum limit limit, const char *condition,
 }
 
 void session_close(struct session *s) {
-    if (!s->front.conn)
+    if (!s->front.conn && !s->back.conn)
         return;
     say(s, NULL, NULL);
     frame_leg_bye(&s->front, NULL);
@@ -332,8 +332,17 @@ void session_moved(struct session *s) {
 }
 
 void session_drain(struct session *s) {
-    if (s->state != STATE_OVER)
+    if (s->state == STATE_OVER)
+        return;
+    if (!s->mobile) {
         session_fail(s, "system-shutdown", NULL);
+        return;
+    }
+    /* It can go on through another proxy: to the server not a word. */
+    say(s, "system-shutdown", NULL);
+    frame_leg_bye(&s->front, "system-shutdown");
+    log_event(LOG_INFO, s->id, "released", "why", "draining", NULL);
+    end(s, NET_CLOSE_LINGER, NET_CLOSE_FLUSH);
 }
 
 void session_shed(struct session *s) {
@@ -343,8 +352,10 @@ void session_shed(struct session *s) {
         return;
     metrics_hit(&s->server->metrics, LIMIT_MEMORY);
     log_event(LOG_WARN, s->id, "shed", NULL);
+    if (s->state == STATE_HELD)
+        session_drop(s, text);
     /* A client that does not read keeps its queue for as long as it may. */
-    if (s->front.conn && net_conn_full(s->front.conn))
+    else if (s->front.conn && net_conn_full(s->front.conn))
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
     else
         session_fail(s, "resource-constraint", text);
@@ -474,6 +485,9 @@ static void take_early(struct session *s) {
         info.kind == TERSE_ELEMENT && of_sasl2(&info))
         return;
     terse_buf_init(&s->early, early.max);
+    /* It was counted when it came. */
+    s->frames_in--;
+    metrics_add(&s->server->metrics, METRIC_FRAMES_IN, -1);
     front_frame(s, terse_buf_data(&early), early.len);
     terse_buf_fini(&early);
 }

@@ -233,7 +233,7 @@ static enum terse_err keep(struct session *s, const struct terse_node *node,
 }
 
 enum terse_err stream_keep(struct session *s, const struct terse_node *node) {
-    return keep(s, node, true);
+    return keep(s, node, false); /* the server does not count it */
 }
 
 /* Sends all that waits. */
@@ -256,11 +256,8 @@ bool stream_full(const struct session *s) {
 /* A client that does not acknowledge is asked; if that does not help, it cannot
  * come back to this proxy, but it can to the server. */
 static void bound(struct session *s) {
-    if (!s->queue.keeps) {
-        s->queue.keeps =
-            s->mobile && !s->queue.frames && s->sm.down_acked == s->sm.down;
+    if (!s->queue.keeps)
         return;
-    }
     if (stream_full(s))
         queue_keep_none(&s->queue);
     else if (s->queue.frames >= s->config->hold_stanzas / 2 ||
@@ -278,6 +275,8 @@ enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
         return TERSE_OK; /* of this connection, which is gone */
     s->frames_out++;
     metrics_add(&s->server->metrics, METRIC_FRAMES_OUT, 1);
+    if (s->mobile && !s->queue.frames && s->sm.down_acked == s->sm.down)
+        s->queue.keeps = true; /* nothing is missing any more */
     if (stanza)
         sm_down(&s->sm);
     if (s->front.conn && !s->queue.keeps && !waits && !s->queue.frames) {

@@ -245,12 +245,17 @@ static void test_queue_sends_again_what_is_not_acknowledged(void **state) {
     assert_int_equal(queue.waiting, 0);
     put(&queue, "three", true);
     queue_acked(&queue, 1);
+    put(&queue, "not again", false);
+    put(&queue, "four", true);
+    expect(&queue, "three");
+    expect(&queue, "not again");
     queue_rewind(&queue);
     assert_int_equal(queue.waiting, queue.bytes);
     expect(&queue, "two");
     expect(&queue, "three");
+    expect(&queue, "four");
     expect_none(&queue);
-    queue_acked(&queue, 2);
+    queue_acked(&queue, 3);
     assert_int_equal(queue.frames, 0);
     assert_int_equal(queue.bytes, 0);
     queue_clear(&queue);
