@@ -1,7 +1,9 @@
 """Sessions for phones, against ejabberd: round trips, sessions that outlive
 their connection, and who may have them."""
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import time
 
@@ -342,3 +344,105 @@ async def test_presence_waits_for_what_may_not(world):
              for _ in range(3)]
     assert order == [CLIENT + 'presence', CLIENT + 'message',
                      CLIENT + 'message']
+
+
+# -- whatever breaks ---------------------------------------------------------------
+
+
+class Lossy:
+    """A phone that keeps what it sends until it is acknowledged, on a network
+    that breaks whenever the dice say so."""
+
+    def __init__(self, phone, dice, proxies):
+        self.phone, self.dice, self.proxies = phone, dice, proxies
+        self.outbox = []   # stanzas that are not acknowledged, in order
+        self.first = 0     # the number of the first of them
+        self.heard = []
+        self.ways = dict.fromkeys(('token', 'password'), 0)
+
+    def settle(self):
+        done = self.phone.acked - self.first
+        assert 0 <= done <= len(self.outbox), (done, len(self.outbox))
+        del self.outbox[:done]
+        self.first += done
+
+    async def send(self, *stanzas):
+        self.outbox += stanzas
+        await self.phone.send(*stanzas)
+
+    async def listen(self, seconds):
+        with contextlib.suppress(asyncio.TimeoutError):
+            await self.phone.expect(lambda e: False, seconds)
+        inbox, self.phone.inbox = self.phone.inbox, []
+        for element in inbox:
+            body = element.findtext(CLIENT + 'body')
+            if body is not None:
+                self.heard.append(body)
+        self.settle()
+        if self.dice.random() < 0.5:
+            await self.phone.send(
+                f"<a xmlns='urn:xmpp:sm:3' h='{self.phone.handled}'/>")
+
+    async def comes_back(self):
+        phone, proxy = self.phone, self.dice.choice(self.proxies)
+        while True:
+            step = await phone.comeback(proxy.port)
+            way = 'token'
+            if step.tag == SASL2 + 'failure':
+                way = 'password'
+                step = await phone.login(proxy.port, resume=phone.id)
+            if step.find(SM + 'resumed') is not None:
+                break
+            raise AssertionError('the session is gone')
+        self.ways[way] += 1
+        self.settle()
+        phone.sent = phone.acked
+        again, self.outbox = self.outbox, []
+        if again:
+            await self.send(*again)
+
+
+@pytest.mark.parametrize('seed', [1, 2, 3])
+async def test_every_message_once_and_in_order(world, seed):
+    """Two proxies; the phone's network breaks again and again, one proxy is
+    killed and comes again."""
+    dice = random.Random(seed)
+    options = {'ack_delay': '20ms', 'hold': '10m'}
+    proxies = [start(world, **options), start(world, **options)]
+    pair = await Pair.new(world, start(world, **options))
+    user = world.account('lossy')
+    phone = pair.phone = Phone(user, f'pw-{user}', DOMAIN)
+    await phone.login(proxies[0].port)
+    lossy = Lossy(phone, dice, proxies)
+    await lossy.send('<presence/>')
+    said = told = 0
+    for turn in range(14):
+        for _ in range(dice.randrange(4)):
+            await pair.say(f'down {said}')
+            said += 1
+        up = [f"<message to='{pair.friend.jid}' type='chat'><body>up "
+              f'{told + i}</body></message>' for i in range(dice.randrange(4))]
+        told += len(up)
+        if up:
+            await lossy.send(*up)
+        await lossy.listen(dice.choice((0.001, 0.02, 0.1)))
+        if turn == 8:
+            dead = proxies.pop(0)
+            dead.process.send_signal(signal.SIGKILL)
+            dead.process.wait()
+            world.programs.remove(dead)
+            proxies.append(start(world, **options))
+        await phone.drop()
+        await pair.say(f'down {said}')
+        said += 1
+        await lossy.comes_back()
+    deadline = time.monotonic() + 20
+    while (len(lossy.heard) < said or lossy.outbox) and (
+            time.monotonic() < deadline):
+        await lossy.listen(0.2)
+    assert lossy.heard == [f'down {i}' for i in range(said)], lossy.ways
+    await pair.told(*(f'up {i}' for i in range(told)))
+    await pair.friend.flush()
+    assert not pair.friend.seen(lambda e: e.findtext(CLIENT + 'body'))
+    assert not lossy.outbox
+    assert min(lossy.ways.values()) > 0, lossy.ways
