@@ -68,6 +68,8 @@ def wait_port(port, alive, what):
 class Ejabberd:
     """A private ejabberd (server/ejabberd-up.sh)."""
 
+    opened = 'Opened c2s session for '  # and the JID, in its log
+
     def __init__(self):
         self.base, self.lock = free_block()
         self.dir = tempfile.mkdtemp(prefix='terse-e2e-ejabberd-')
@@ -75,6 +77,7 @@ class Ejabberd:
         self.proxied = self.base + 25
         self.deployed = self.base + 27  # deploy/ejabberd.yml, with its shaper
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
+        self.log = os.path.join(self.dir, 'log', 'ejabberd.log')
         try:
             subprocess.run([self.script('up'), self.dir, str(self.base)],
                            env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},

@@ -1,8 +1,7 @@
-"""Sessions for phones, against ejabberd: round trips, sessions that outlive
+"""Sessions for phones, against ejabberd and Prosody: round trips, sessions that outlive
 their connection, and who may have them."""
 import asyncio
 import contextlib
-import os
 import random
 import signal
 import time
@@ -12,19 +11,29 @@ import pytest
 import servers
 from drivers import Pair0Client
 from phone import BIND2, CLIENT, SASL, SASL2, SM, Phone
+from prosody import Prosody
 from servers import DOMAIN
 from test_limits import Scene
 
 
-@pytest.fixture
-def world(ejabberd):
+@pytest.fixture(scope='module')
+def prosody():
+    server = Prosody()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=['ejabberd', 'prosody'])
+def world(request):
     scene = Scene()
-    scene.ejabberd = ejabberd
+    scene.ejabberd = request.getfixturevalue(request.param)
     return scene
 
 
 def start(world, **options):
-    return world.run(servers.Tersed(servers.real_domains(world.ejabberd),
+    domain = {'server': f'127.0.0.1:{world.ejabberd.starttls}',
+              'ca_file': world.ejabberd.ca}
+    return world.run(servers.Tersed({DOMAIN: domain},
                                     **{'ack_delay': '100ms',
                                        'log_level': 'debug', **options}))
 
@@ -78,9 +87,9 @@ def sessions(world, user):
 
 
 def opened(world, user):
-    path = os.path.join(world.ejabberd.dir, 'log', 'ejabberd.log')
-    with open(path, errors='replace') as f:
-        return f.read().count(f'Opened c2s session for {user}@')
+    server = world.ejabberd
+    with open(server.log, errors='replace') as f:
+        return f.read().count(f'{server.opened}{user}@')
 
 
 async def test_first_login_takes_two_round_trips(world):
