@@ -88,6 +88,34 @@ static bool client_state(struct session *s, struct terse_str name) {
     return !s->server_csi;
 }
 
+/* An id that we made has more in it than the server's: it gets its own. */
+static bool client_resumes(struct session *s, const uint8_t *frame, size_t n) {
+    char previd[SASL2_ID] = "", xml[BRIDGE_TEXT];
+    struct terse_buf value;
+    bool found = false;
+    uint32_t skew = 0;
+
+    sm_enable(&s->sm);
+    s->resuming = frame_h(s, frame, n, &s->resume_h);
+    terse_buf_init(&value, sizeof(previd) - 1);
+    if (!terse_frame_attr(s->bridge.schema, frame, n, "", "previd", &value,
+                          &found) &&
+        found && value.len > 0)
+        memcpy(previd, terse_buf_data(&value), value.len);
+    terse_buf_fini(&value);
+    if (previd[0] != '~' || !s->resuming)
+        return false;
+    skew = sasl2_id_read(previd);
+    s->resume_h -= skew;
+    s->sm.skew = skew;
+    snprintf(xml, sizeof(xml),
+             "<resume xmlns='" NS_SM "' h='%" PRIu32 "' previd='", s->resume_h);
+    bridge_escape(xml, sizeof(xml) - 4, previd);
+    strcat(xml, "'/>");
+    xml_leg_say(&s->back, xml);
+    return true;
+}
+
 bool stream_from_client(struct session *s, const struct terse_frame_info *info,
                         const uint8_t *frame, size_t n) {
     uint32_t h = 0;
@@ -105,8 +133,7 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
     if (is(info->name, "enable")) {
         sm_enable(&s->sm);
     } else if (is(info->name, "resume")) {
-        sm_enable(&s->sm);
-        s->resuming = frame_h(s, frame, n, &s->resume_h);
+        return client_resumes(s, frame, n);
     } else if (s->sm.on && is(info->name, "r")) {
         sm_client_asks(&s->sm);
         return true;

@@ -89,7 +89,7 @@ class Phone:
         await self.flush()
 
     def got(self, xml):
-        if xml.startswith((b'<stream:stream', b'<?xml')) or not xml.strip():
+        if xml.startswith((b'<stream:stream', b'</', b'<?xml')) or not xml:
             return
         element = ET.fromstring(xml)
         if element.tag == SM + 'a':

@@ -193,9 +193,10 @@ async def test_comes_back_with_a_password(world):
     assert sessions(world, phone.user) == 1
 
 
-@pytest.mark.parametrize('held', [True, False])
-async def test_comes_back_through_another_proxy(world, held):
-    """After kill -9, or while the first one still holds the session."""
+@pytest.mark.parametrize('end', ['held', 'killed', 'drained'])
+async def test_comes_back_through_another_proxy(world, end):
+    """After kill -9, after SIGTERM, or while the first one still holds the
+    session."""
     tersed, other = start(world), start(world)
     pair = await Pair.new(world, other)
     world.port = other.port
@@ -208,9 +209,14 @@ async def test_comes_back_through_another_proxy(world, held):
     await pair.hear('one', 'two')
     await pair.tell('up one', 'up two')
     await pair.told('up one', 'up two')
-    if held:
+    if end == 'held':
         await phone.drop()
         tersed.until_logged('event=move on=client-lost')
+    elif end == 'drained':
+        tersed.terminate()
+        await phone.expect(lambda e: e.tag.endswith('}error'))
+        phone.peer.close()
+        await asyncio.to_thread(tersed.wait)
     else:
         tersed.process.send_signal(signal.SIGKILL)
         tersed.process.wait()

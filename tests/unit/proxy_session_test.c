@@ -1570,6 +1570,60 @@ static void test_session_held_is_bounded_and_ends_with_server(void **state) {
         usleep(1000);
 }
 
+/* A server that goes on and on has to wait, and takes no memory. */
+static void test_session_held_reads_no_more_than_it_may(void **state) {
+    struct world *w = *state;
+    char xml[1100] = "<message><body>";
+    size_t sent = 0;
+    ssize_t n = 1;
+
+    open_classic(w, "hold = 10m\nhold_stanzas = 20\nhold_bytes = 20k");
+    log_in_modern(w, "<sm xmlns='" SM "'/>");
+    server_hears(w, "<enable");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>");
+    expect(w, "<success");
+    expect(w, "features");
+    hang_up_client(w);
+    while (!metrics_get(&w->server->metrics, METRIC_HELD))
+        usleep(1000);
+    memset(xml + strlen(xml), 'x', 1000);
+    strcat(xml, "</body></message>");
+    for (int quiet = 0; quiet < 50 && sent < 32 << 20;) {
+        size_t at = sent % strlen(xml);
+
+        n = send(w->back, xml + at, strlen(xml) - at, MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        quiet = n > 0 ? 0 : quiet + 1;
+        if (n <= 0)
+            usleep(5000);
+    }
+    assert_true(sent < 32 << 20);
+    assert_true(metrics_get(&w->server->metrics, METRIC_MEMORY) < 200000);
+    assert_int_equal(atomic_load(&w->server->metrics.states[STATE_HELD]), 1);
+}
+
+/* With classic SASL, by an id of ours. */
+static void test_session_resume_of_old_kind_by_our_id(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "");
+    log_in(w);
+    client_says(w, true, "<resume xmlns='" SM "' h='5' previd='~2~a&amp;b'/>");
+    server_hears(w, "<resume xmlns='" SM "' h='3' previd='a&amp;b'/>");
+    server_says(w, "<resumed xmlns='" SM "' h='7' previd='a&amp;b'/>");
+    expect(w, "<resumed");
+    server_says(w, "<message/><r xmlns='" SM "'/>");
+    expect(w, "<message");
+    server_hears(w, "<a xmlns='" SM "' h='3'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='6'/><message/>");
+    server_hears(w, "<message");
+    server_hears(w, "<a xmlns='" SM "' h='4'/>");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    server_says(w, "<a xmlns='" SM "' h='8'/>");
+    client_says(w, true, "<r xmlns='" SM "'/>");
+    expect(w, "<a xmlns='" SM "' h='8'/>");
+}
+
 /* A client that manages its stream by itself: its requests are answered when
  * there is an answer, and it is asked when it was silent. */
 static void test_session_sm_of_old_client_is_end_to_end(void **state) {
@@ -1766,6 +1820,8 @@ int main(void) {
         t(test_session_sasl2_failure_and_another_try),
         t(test_session_held_then_released_without_footer),
         t(test_session_held_is_bounded_and_ends_with_server),
+        t(test_session_held_reads_no_more_than_it_may),
+        t(test_session_resume_of_old_kind_by_our_id),
         t(test_session_sm_of_old_client_is_end_to_end),
         t(test_admin_tells_metrics_and_sessions),
         t(test_admin_ready_while_server_can_be_reached),
