@@ -328,6 +328,22 @@ enum net_err frame_leg_encode(struct frame_leg *leg, enum terse_event event,
     return err;
 }
 
+enum terse_err frame_leg_make(const struct frame_leg *leg,
+                              const struct terse_node *node, uint32_t revision,
+                              struct terse_buf *out,
+                              struct terse_error *error) {
+    struct terse_limits limits = *leg->bridge->limits;
+
+    limits.revision = revision;
+    error->code = terse_encode(leg->bridge->schema, &limits, TERSE_ELEMENT,
+                               node, out, error);
+    return error->code;
+}
+
+uint32_t frame_leg_revision(struct frame_leg *leg) {
+    return need_peer(leg) ? 1 : terse_peer_revision(leg->peer);
+}
+
 struct saying {
     struct frame_leg *leg;
     enum net_err err;

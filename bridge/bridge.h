@@ -82,6 +82,15 @@ NET_NODISCARD enum net_err frame_leg_encode(struct frame_leg *leg,
                                             enum terse_event event,
                                             const struct terse_node *node,
                                             struct terse_error *error);
+/* Encodes an element into out (emptied first), for frame_leg_write, now or
+ * later, here or on another leg whose other end knows that schema revision. */
+NET_NODISCARD enum terse_err frame_leg_make(const struct frame_leg *leg,
+                                            const struct terse_node *node,
+                                            uint32_t revision,
+                                            struct terse_buf *out,
+                                            struct terse_error *error);
+/* The schema revision that the other end knows; makes what remembers it. */
+uint32_t frame_leg_revision(struct frame_leg *leg);
 /* Queues what `xml` says, a stream from its header on; the header itself is
  * left out if one went out before. For the few things we say ourselves. */
 NET_NODISCARD enum net_err frame_leg_say(struct frame_leg *leg,

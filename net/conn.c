@@ -40,7 +40,9 @@ enum conn_stage {
 };
 
 struct net_conn {
-    struct net_owner *owner;
+    _Atomic(struct net_owner *) owner;
+    struct net_owner *former; /* before it was moved; held, since callbacks may
+                                 wait for its lock */
     const struct net_conn_ops *ops;
     void *arg;
     struct net_marks marks;
@@ -85,8 +87,20 @@ static void conn_send(struct net_conn *conn);
 /* ---- life ------------------------------------------------------------------
  */
 
+/* With the lock of whose it is; while we waited for it, it may have moved. */
+static void conn_enter(struct net_conn *conn) {
+    for (;;) {
+        struct net_owner *owner = conn->owner;
+
+        net_lock(owner);
+        if (owner == conn->owner)
+            return;
+        net_unlock(owner);
+    }
+}
+
 static void conn_gone(struct net_conn *conn) {
-    struct net_owner *owner = conn->owner;
+    struct net_owner *owner = conn->owner, *former = conn->former;
 
     nng_stream_free(conn->stream);
     nng_aio_reap(conn->recv);
@@ -104,6 +118,8 @@ static void conn_gone(struct net_conn *conn) {
     free(conn->text);
     free(conn);
     net_owner_rele(owner);
+    if (former)
+        net_owner_rele(former);
 }
 
 /* Every callback of an aio ends here: with the lock, which it gives up. */
@@ -134,7 +150,7 @@ static void conn_timer(void *arg) {
     struct net_conn *conn = arg;
     bool task;
 
-    net_lock(conn->owner);
+    conn_enter(conn);
     task = conn->tasking;
     conn->tasking = false;
     if (task && conn->stage == STAGE_OPEN) {
@@ -316,7 +332,7 @@ static void conn_sent(void *arg) {
     struct net_conn *conn = arg;
     int rv;
 
-    net_lock(conn->owner);
+    conn_enter(conn);
     conn->sending = false;
     rv = nng_aio_result(conn->send);
     if (rv) {
@@ -608,7 +624,7 @@ static bool conn_took(struct net_conn *conn) {
 static void conn_received(void *arg) {
     struct net_conn *conn = arg;
 
-    net_lock(conn->owner);
+    conn_enter(conn);
     conn->receiving = false;
     if (conn_took(conn))
         conn_pump(conn);
@@ -675,6 +691,16 @@ enum net_err net_conn_secure(struct net_conn *conn, struct net_tls *tls,
     if (!conn->pumping)
         conn_later(conn);
     return NET_OK;
+}
+
+bool net_conn_move(struct net_conn *conn, struct net_owner *owner, void *arg) {
+    if (conn->former || conn->pumping)
+        return false;
+    net_owner_hold(owner);
+    conn->former = conn->owner;
+    conn->arg = arg;
+    conn->owner = owner;
+    return true;
 }
 
 void net_conn_gate(struct net_conn *conn, const struct net_gate *gate) {

@@ -13,7 +13,8 @@
  * An object that was closed or freed calls back no more, and its pointer is
  * dead for the caller at once. The memory lives on until nng lets go of it;
  * meanwhile it holds its owner (net_owner_hold), so an owner's memory and lock
- * outlive everything that uses them. Two owners' locks are never held at once.
+ * outlive everything that uses them. Two owners' locks are never held at once,
+ * but for net_conn_move, whose caller has to know an order.
  */
 #ifndef NET_H
 #define NET_H
@@ -211,6 +212,12 @@ struct net_gate {
      * set another gate, without `proxy`. */
     void (*proxied)(void *arg);
 };
+
+/* Gives the connection to another owner, whose lock is held as well: its
+ * callbacks get `arg` from now on. Once only, and not from within a callback of
+ * this connection; false then. The former owner lives as long as it does. */
+NET_NODISCARD bool net_conn_move(struct net_conn *conn, struct net_owner *owner,
+                                 void *arg);
 
 /* Looks at what comes before `data` is called: for accepted connections, before
  * the first net_conn_resume. Holds gate->tls. `secured` is called if there is

@@ -128,6 +128,34 @@ static const struct config_row config_rows[] = {
      "still there. A client may ask for less, or for up to four times this."},
     {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
      HOUR, NULL, "Time for its answer; then it counts as lost."},
+    {"ack_delay", ROW_DURATION, "3s", true, AT(ack_delay), 0, MINUTE, NULL,
+     "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
+     "goes to the client anyway. What a client asks for does not wait."},
+    {"ack_timeout", ROW_DURATION, "60s", true, AT(ack_timeout), 100, HOUR, NULL,
+     "Silence after which a client that acknowledges by itself is asked to;\n"
+     "others are asked after ack_delay."},
+    {"sasl2", ROW_CHOICE, "on", true, AT(sasl2), 0, 0, switch_names,
+     "Offers XEP-0388, with what goes with it, to clients of servers that do\n"
+     "not: on or off. Without it, nothing is held."},
+    {"hold", ROW_DURATION, "10m", true, AT(hold), 0, 24 * HOUR, NULL,
+     "Time for which the session of a client that was lost is kept for it.\n"
+     "Then it is the server's to keep. 0s: not at all."},
+    {"hold_stanzas", ROW_NUMBER, "1000", true, AT(hold_stanzas), 1, 1000000,
+     NULL,
+     "Stanzas that are kept for a client until it has acknowledged them.\n"
+     "When it is lost, the server is read no more at that."},
+    {"hold_bytes", ROW_BYTES, "256k", true, AT(hold_bytes), 1024, 67108864,
+     NULL, "The same in bytes."},
+    {"token_lifetime", ROW_DURATION, "1440m", true, AT(token_lifetime), 100,
+     24 * HOUR, NULL,
+     "Time for which a client may come back by a token (XEP-0484), if its\n"
+     "session is still kept. Each is good for one time."},
+    {"coalesce", ROW_DURATION, "60s", true, AT(coalesce), 0, HOUR, NULL,
+     "Time for which presence, chat states and acknowledgements wait for a\n"
+     "frame that may not, while the client is inactive (XEP-0352); 0s: they\n"
+     "do not wait."},
+    {"coalesce_bytes", ROW_BYTES, "8k", true, AT(coalesce_bytes), 0, 1048576,
+     NULL, "Bytes of them that may wait."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,

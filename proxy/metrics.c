@@ -35,6 +35,25 @@ static const struct metric_row {
     [METRIC_PINGS] = {"tersed_pings_total", "",
                       "Times that a silent client was asked whether it is "
                       "there."},
+    [METRIC_ACKS_CLIENT] = {"tersed_acks_total", "to=\"client\"",
+                            "Acknowledgements, and requests for them, to "
+                            "clients and servers."},
+    [METRIC_ACKS_SERVER] = {"tersed_acks_total", "to=\"server\"", NULL},
+    [METRIC_HELD] = {"tersed_held_total", "",
+                     "Sessions that were kept for a client that was lost."},
+    [METRIC_RESUMED] = {"tersed_resumed_total", "by=\"proxy\"",
+                        "Clients that came back to a session that was kept "
+                        "here (proxy), or by the server (server)."},
+    [METRIC_RESUMED_SERVER] = {"tersed_resumed_total", "by=\"server\"", NULL},
+    [METRIC_RELEASED] = {"tersed_released_total", "",
+                         "Sessions whose client did not come back in time."},
+    [METRIC_TOKENS_USED] = {"tersed_tokens_total", "result=\"used\"",
+                            "Tokens that clients came with."},
+    [METRIC_TOKENS_REFUSED] = {"tersed_tokens_total", "result=\"refused\"",
+                               NULL},
+    [METRIC_COALESCED] = {"tersed_coalesced_total", "",
+                          "Frames that waited for others, since the client was "
+                          "inactive."},
 };
 
 const char *const limit_names[LIMIT_COUNT] = {

@@ -10,6 +10,7 @@
 #include "bridge/log.h"
 #include "proxy/admin.h"
 #include "proxy/door.h"
+#include "proxy/held.h"
 #include "proxy/session.h"
 
 /* Descriptors that are not a session's, and what one session takes. */
@@ -125,9 +126,10 @@ bool server_admit(struct server *server, struct session *session,
     return admitted;
 }
 
-void server_unlist(struct server *server, struct session *session) {
-    pthread_mutex_lock(&server->lock);
+/* With server.lock. */
+static void unlist(struct server *server, struct session *session) {
     if (session->listed) {
+        session->listed = false;
         *session->prev = session->next;
         if (session->next)
             session->next->prev = session->prev;
@@ -137,6 +139,23 @@ void server_unlist(struct server *server, struct session *session) {
         metrics_add(&server->metrics, METRIC_SESSIONS, -1);
         atomic_fetch_sub(&server->metrics.states[session->state], 1);
     }
+}
+
+void server_unlist(struct server *server, struct session *session) {
+    pthread_mutex_lock(&server->lock);
+    unlist(server, session);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void server_hand_over(struct server *server, struct session *from,
+                      struct session *to) {
+    pthread_mutex_lock(&server->lock);
+    if (to->counted)
+        addresses_leave(server->addresses, to->peer, server_now());
+    to->counted = from->counted;
+    from->counted = false;
+    memcpy(to->peer, from->peer, sizeof(to->peer));
+    to->port = from->port;
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -295,7 +314,8 @@ enum net_err server_start(struct server **out, struct config *config,
     server->most = descriptors(config);
     server->addresses = addresses_new();
     server->pool = bridge_pool_new();
-    if (!server->addresses || !server->pool ||
+    server->held = held_new();
+    if (!server->addresses || !server->pool || !server->held ||
         terse_schema_new(&server->schema) ||
         pthread_create(&server->keeper, NULL, keep, server))
         err = NET_ENOMEM;
@@ -385,6 +405,7 @@ void server_free(struct server *server) {
     }
     net_resolver_free(server->resolver);
     bridge_pool_free(server->pool);
+    held_free(server->held);
     addresses_free(server->addresses);
     terse_schema_free(server->schema);
     config_rele(server->config);

@@ -18,6 +18,7 @@
 #include "proxy/state.h"
 
 struct admin;
+struct held;
 struct session;
 
 struct server {
@@ -37,6 +38,7 @@ struct server {
     struct addresses *addresses;
     struct terse_schema *schema;
     struct bridge_pool *pool;
+    struct held *held; /* sessions that clients may come back to */
     struct net_resolver *resolver;
     struct net_listener *listeners[CONFIG_LISTENS];
     size_t n_listeners;
@@ -69,6 +71,10 @@ bool server_admit(struct server *server, struct session *session,
  * there. With the session's lock. */
 bool server_readdress(struct server *server, struct session *session,
                       const char *peer, uint16_t port, enum limit *hit);
+/* `from` gives its address to `to`, and is counted no more; it is still to be
+ * freed. With both their locks. */
+void server_hand_over(struct server *server, struct session *from,
+                      struct session *to);
 /* All sessions that live, held, in an array of *n that the caller releases;
  * NULL for lack of memory. */
 struct session **server_hold_all(struct server *server, size_t *n);

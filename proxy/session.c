@@ -9,6 +9,9 @@
 
 #include "bridge/log.h"
 #include "proxy/door.h"
+#include "proxy/hold.h"
+#include "proxy/login.h"
+#include "proxy/stream.h"
 
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
@@ -16,6 +19,7 @@
  */
 
 static void step_late(void *arg);
+static void clock_late(void *arg);
 
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
@@ -29,6 +33,11 @@ static uint32_t patience(const struct session *s) {
     case STATE_ASKING:
     case STATE_SECURING:
         return s->config->negotiate_timeout;
+    case STATE_BINDING:
+    case STATE_RESUMING:
+        return s->config->negotiate_timeout;
+    case STATE_HELD:
+        return s->config->hold;
     case STATE_LEAVING:
         return s->config->close_timeout;
     default:
@@ -121,7 +130,8 @@ static void charge(struct session *s, bool over) {
     size_t n = 0, old;
 
     if (!over) {
-        n = s->front.framer.cap + s->open.cap + s->held.cap;
+        n = s->front.framer.cap + s->open.cap + s->held.cap + s->queue.bytes +
+            s->early.cap;
         if (s->front.conn)
             n += net_conn_queued(s->front.conn);
         if (s->back.conn)
@@ -164,6 +174,10 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
     s->step = NULL;
     net_timer_free(s->pace);
     s->pace = NULL;
+    stream_fini(s);
+    login_fini(s);
+    hold_end(s);
+    terse_buf_fini(&s->early);
     /* What is half read is of no more use, and may be large. */
     terse_buf_fini(&s->open);
     terse_buf_fini(&s->held);
@@ -236,7 +250,7 @@ void session_over(struct session *s, enum limit limit, const char *condition,
 }
 
 void session_close(struct session *s) {
-    if (!s->front.conn)
+    if (!s->front.conn && !s->back.conn)
         return;
     say(s, NULL, NULL);
     frame_leg_bye(&s->front, NULL);
@@ -252,6 +266,8 @@ void session_lose(struct session *s, const char *why) {
         return;
     log_event(LOG_INFO, s->id, "lost", "why", why, "state",
               state_names[s->state], NULL);
+    if (hold_lost(s))
+        return;
     if (s->state != STATE_GREETING) /* it has said something */
         metrics_add(&s->server->metrics, METRIC_LOST, 1);
     end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
@@ -262,12 +278,71 @@ static void hang_up(struct session *s, const char *condition, const char *why) {
     log_event(LOG_INFO, s->id, "lost", "why", why, "state",
               state_names[s->state], NULL);
     frame_leg_bye(&s->front, condition);
+    if (hold_lost(s))
+        return;
     end(s, NET_CLOSE_FLUSH, NET_CLOSE_FLUSH);
 }
 
+void session_drop(struct session *s, const char *why) {
+    log_event(LOG_INFO, s->id, "dropped", "why", why, NULL);
+    end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
+}
+
+void session_detach(struct session *s) {
+    frame_leg_close(&s->front, NET_CLOSE_FLUSH, s->config->close_timeout);
+    count(s);
+    frame_leg_fini(&s->front);
+    frame_leg_init(&s->front, &s->bridge, NET_FRAMING_DETECT, false);
+    s->front_sent = 0;
+    net_timer_free(s->clock);
+    s->clock = NULL;
+    net_timer_free(s->pace);
+    s->pace = NULL;
+    s->slowed = false;
+}
+
+bool session_attach(struct session *s, struct session *from) {
+    if (!net_conn_move(from->front.conn, &s->owner, s))
+        return false;
+    if (s->front.conn) { /* of which the client may know nothing any more */
+        say(s, "conflict", "The client is back by another connection.");
+        frame_leg_bye(&s->front, "conflict");
+    }
+    session_detach(s);
+    s->front = from->front;
+    s->front.bridge = &s->bridge;
+    frame_leg_init(&from->front, &from->bridge, NET_FRAMING_DETECT, false);
+    s->front_sent = from->front_sent;
+    from->front_sent = 0;
+    server_hand_over(s->server, from, s);
+    s->heard = server_now();
+    if (s->front.beat && !net_timer_new(&s->clock, &s->owner, clock_late, s))
+        net_timer_set(s->clock, beat_interval(s));
+    return session_move(s, EVENT_CLIENT_BACK);
+}
+
+void session_moved(struct session *s) {
+    footer(s);
+    end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
+    server_unlist(s->server, s);
+    /* Its memory stays for as long as its client's connection: what it can do
+     * without goes. */
+    terse_reader_free(s->back.reader);
+    s->back.reader = NULL;
+}
+
 void session_drain(struct session *s) {
-    if (s->state != STATE_OVER)
+    if (s->state == STATE_OVER)
+        return;
+    if (!s->mobile) {
         session_fail(s, "system-shutdown", NULL);
+        return;
+    }
+    /* It can go on through another proxy: to the server not a word. */
+    say(s, "system-shutdown", NULL);
+    frame_leg_bye(&s->front, "system-shutdown");
+    log_event(LOG_INFO, s->id, "released", "why", "draining", NULL);
+    end(s, NET_CLOSE_LINGER, NET_CLOSE_FLUSH);
 }
 
 void session_shed(struct session *s) {
@@ -277,8 +352,10 @@ void session_shed(struct session *s) {
         return;
     metrics_hit(&s->server->metrics, LIMIT_MEMORY);
     log_event(LOG_WARN, s->id, "shed", NULL);
+    if (s->state == STATE_HELD)
+        session_drop(s, text);
     /* A client that does not read keeps its queue for as long as it may. */
-    if (s->front.conn && net_conn_full(s->front.conn))
+    else if (s->front.conn && net_conn_full(s->front.conn))
         end(s, NET_CLOSE_ABORT, NET_CLOSE_ABORT);
     else
         session_fail(s, "resource-constraint", text);
@@ -297,13 +374,27 @@ static bool front_wanted(const struct session *s) {
     switch (s->state) {
     case STATE_GREETING:
         return true;
+    case STATE_DIALLING: /* what comes early is looked at, and kept */
+    case STATE_PROBING:
+    case STATE_ASKING:
+    case STATE_SECURING:
+        return !s->early.len;
     case STATE_LOGIN:
+        return s->back.conn && !net_conn_full(s->back.conn) && !s->early.len &&
+               !(s->login && s->login->step == LOGIN_JUMP);
     case STATE_RESTART:
     case STATE_UP:
         return s->back.conn && !net_conn_full(s->back.conn);
     default:
         return false;
     }
+}
+
+/* Whether what the server sends has a place to go. */
+static bool back_wanted(const struct session *s) {
+    if (s->front.conn)
+        return !net_conn_full(s->front.conn);
+    return !stream_full(s);
 }
 
 static size_t watched(const struct net_conn *conn) {
@@ -374,7 +465,35 @@ static void spend(struct session *s, size_t n) {
 
 static void front_frame(struct session *s, const uint8_t *frame, size_t n);
 
+static bool of_sasl2(const struct terse_frame_info *info) {
+    return info->ns.n == sizeof(BRIDGE_NS_SASL2) - 1 &&
+           memcmp(info->ns.p, BRIDGE_NS_SASL2, info->ns.n) == 0;
+}
+
+/* What came before its time, once it has come: for XEP-0388 that is when the
+ * features tell who speaks it. */
+static void take_early(struct session *s) {
+    struct terse_buf early = s->early;
+    struct terse_frame_info info;
+
+    if (!early.len || s->state != STATE_LOGIN ||
+        (s->login && s->login->step == LOGIN_JUMP) || !s->back.conn)
+        return;
+    if (!s->featured &&
+        !terse_frame_info(s->bridge.schema, terse_buf_data(&early), early.len,
+                          &info) &&
+        info.kind == TERSE_ELEMENT && of_sasl2(&info))
+        return;
+    terse_buf_init(&s->early, early.max);
+    /* It was counted when it came. */
+    s->frames_in--;
+    metrics_add(&s->server->metrics, METRIC_FRAMES_IN, -1);
+    front_frame(s, terse_buf_data(&early), early.len);
+    terse_buf_fini(&early);
+}
+
 static void pull(struct session *s) {
+    take_early(s);
     while (front_wanted(s)) {
         const uint8_t *frame;
         size_t n;
@@ -408,16 +527,22 @@ static void note_binding(struct session *s) {
 void session_go_on(struct session *s) {
     pull(s);
     note_binding(s);
+    if (s->dial_due && s->state == STATE_DIALLING &&
+        !(s->login && s->login->step == LOGIN_JUMP)) {
+        s->dial_due = false;
+        upstream_dial(s);
+    }
+    stream_turn(s);
     if (s->state == STATE_OVER)
         return;
-    if (front_wanted(s) || s->state == STATE_LEAVING)
+    if (s->front.conn && (front_wanted(s) || s->state == STATE_LEAVING))
         net_conn_resume(s->front.conn);
-    else
+    else if (s->front.conn)
         net_conn_pause(s->front.conn);
-    if (s->back.conn && net_conn_full(s->front.conn))
-        net_conn_pause(s->back.conn);
-    else if (s->back.conn)
+    if (s->back.conn && back_wanted(s))
         net_conn_resume(s->back.conn);
+    else if (s->back.conn)
+        net_conn_pause(s->back.conn);
     watch(s);
     if (s->state == STATE_OVER)
         return;
@@ -468,7 +593,7 @@ static void front_open(struct session *s, const uint8_t *frame, size_t n) {
     if (first) {
         log_event(LOG_INFO, s->id, "opened", "domain", s->domain->name,
                   "framing", net_framing_name(s->front.framer.framing), NULL);
-        upstream_dial(s);
+        s->dial_due = true;
     } else {
         upstream_header(s);
         terse_buf_fini(&s->open);
@@ -506,12 +631,38 @@ static bool answered(struct session *s, const struct terse_frame_info *info) {
     return true;
 }
 
+/* There is no server yet that could have it. */
+static void come_early(struct session *s, const uint8_t *frame, size_t n) {
+    if (terse_buf_append(&s->early, frame, n))
+        session_fail(s, "resource-constraint", "out of memory");
+}
+
+/* Whether it is too early for that frame; it is kept then. */
+static bool too_early(struct session *s, const uint8_t *frame, size_t n,
+                      const struct terse_frame_info *info) {
+    bool sasl2 = info->kind == TERSE_ELEMENT && of_sasl2(info);
+
+    if (s->state == STATE_LOGIN
+            ? s->featured || !sasl2
+            : s->state < STATE_DIALLING || s->state > STATE_SECURING)
+        return false;
+    come_early(s, frame, n);
+    if (sasl2 && s->state != STATE_OVER)
+        (void)login_early(s, frame, n);
+    return true;
+}
+
 static void front_element(struct session *s, const uint8_t *frame, size_t n,
                           const struct terse_frame_info *info) {
     struct terse_error error = {0};
 
-    if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info))
+    if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info) ||
+        stream_from_client(s, info, frame, n))
         return;
+    if (s->state == STATE_LOGIN && s->offered && of_sasl2(info)) {
+        login_from_client(s, info, frame, n);
+        return;
+    }
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)
             session_fail(s, "resource-constraint", error.text);
@@ -545,6 +696,8 @@ static void front_frame(struct session *s, const uint8_t *frame, size_t n) {
                      "A frame is not one element, header or footer.");
         return;
     }
+    if (too_early(s, frame, n, &info))
+        return;
     switch (info.kind) {
     case TERSE_OPEN:
         front_open(s, frame, n);
@@ -681,6 +834,8 @@ static void step_late(void *arg) {
 
     if (s->state == STATE_LEAVING) {
         session_close(s);
+    } else if (s->state == STATE_HELD) {
+        hold_release(s);
     } else if (s->handshaking) {
         hang_up(s, "connection-timeout",
                 "handshake_timeout: no binding is known");
@@ -734,6 +889,7 @@ static void start(struct session *s, struct nng_stream *stream) {
     door_bindings(s->config, "", &s->front.framer);
     terse_buf_init(&s->open, s->config->limits.frame_bytes);
     terse_buf_init(&s->held, s->config->limits.frame_bytes);
+    terse_buf_init(&s->early, s->config->limits.frame_bytes);
     marks = bridge_marks(&s->bridge);
     if (s->state == STATE_OVER ||
         net_timer_new(&s->clock, &s->owner, clock_late, s) ||

@@ -9,7 +9,9 @@
 #ifndef PROXY_SESSION_H
 #define PROXY_SESSION_H
 
+#include "proxy/queue.h"
 #include "proxy/server.h"
+#include "proxy/sm.h"
 
 struct session {
     struct net_owner owner; /* first */
@@ -50,6 +52,24 @@ struct session {
     uint64_t dial_until;
     uint64_t front_sent, back_sent; /* of the legs, as counted */
     uint64_t frames_in, frames_out;
+    struct sm sm;
+    struct queue queue;     /* towards the client */
+    struct net_timer *soon; /* for what may wait; NULL: nothing does */
+    uint64_t soon_at;
+    uint64_t flush_by;      /* when what waits in the queue has to go */
+    bool resuming;          /* the client has asked the server for that, */
+    uint32_t resume_h;      /* and has so many stanzas */
+    struct login *login;    /* by XEP-0388, under way; NULL: none */
+    struct mobile *mobile;  /* its client may come back; NULL: it may not */
+    struct terse_buf early; /* a frame that came before its time */
+    uint32_t revision;      /* of the schemas, for what is kept */
+    bool featured;          /* the features before login were passed on */
+    bool offered;           /* with XEP-0388, which the server knows not */
+    bool own;               /* and the login was such a one */
+    bool dial_due;
+    bool server_csi;       /* the server knows XEP-0352 */
+    bool inactive;         /* the client has said that it is */
+    bool told_inactive;    /* and so has the server been told */
     atomic_size_t charged; /* what it holds, as counted for the budget */
 };
 
@@ -78,6 +98,14 @@ void session_over(struct session *s, enum limit limit, const char *condition,
 void session_close(struct session *s);
 /* Ends it without a word to the server, so that its side can be resumed. */
 void session_lose(struct session *s, const char *why);
+/* Closes the client's connection, for a new one. */
+void session_detach(struct session *s);
+/* Gives the client of `from` to s; false: it cannot be. With both locks. */
+NET_NODISCARD bool session_attach(struct session *s, struct session *from);
+/* The end of one whose client was given away. */
+void session_moved(struct session *s);
+/* Ends it without a word to either side. */
+void session_drop(struct session *s, const char *why);
 /* Takes what frames are there, sets who is read, sends what is queued. At the
  * end of each event. */
 void session_go_on(struct session *s);

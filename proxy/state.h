@@ -14,8 +14,12 @@ enum state {
     STATE_ASKING,   /* <starttls/> is sent; waits for <proceed/> */
     STATE_SECURING, /* TLS handshake with the server */
     STATE_LOGIN,    /* the client's header is sent; elements pass */
+    STATE_BINDING,  /* SASL is done; the rest of the login is done here */
     STATE_RESTART,  /* SASL is done; waits for the client's new header */
     STATE_UP,       /* logged in; elements pass */
+    STATE_RESUMING, /* the client is back; the server still has to say what it
+                       has */
+    STATE_HELD,     /* logged in, and the client's connection is lost */
     STATE_LEAVING,  /* the client has closed; waits for the server's footer */
     STATE_OVER,     /* both legs are closed or closing */
     STATE_COUNT
@@ -36,9 +40,14 @@ enum event {
     EVENT_SECURED,          /* the handshake is done, the certificate good */
     EVENT_SUCCESS,          /* SASL <success/>: the stream starts anew */
     EVENT_SUCCESS2,         /* XEP-0388 <success/>: it goes on */
-    EVENT_SERVER_ERROR,     /* a stream error from the server */
-    EVENT_SERVER_CLOSE,     /* the footer from the server */
-    EVENT_END,              /* whatever it was, it is over */
+    EVENT_PROVED,       /* SASL <success/>, and the client speaks XEP-0388 */
+    EVENT_BOUND,        /* the login that we did for it is complete */
+    EVENT_CLIENT_LOST,  /* the client's connection; its session is kept */
+    EVENT_CLIENT_BACK,  /* the client has a new connection */
+    EVENT_SETTLED,      /* the server has all that the client sent */
+    EVENT_SERVER_ERROR, /* a stream error from the server */
+    EVENT_SERVER_CLOSE, /* the footer from the server */
+    EVENT_END,          /* whatever it was, it is over */
     EVENT_COUNT
 };
 

@@ -10,6 +10,8 @@
 
 #include "bridge/log.h"
 #include "proxy/door.h"
+#include "proxy/login.h"
+#include "proxy/stream.h"
 
 #define NS_COMPRESS_FEATURE "http://jabber.org/features/compress"
 #define NS_SASL_CB "urn:xmpp:sasl-cb:0"
@@ -123,7 +125,7 @@ static enum terse_err probe_features(struct session *s,
     if (!session_move(s, EVENT_NO_OFFER) || !pass_held(s))
         return TERSE_ESTREAM;
     strip_features(node);
-    return pass(s, TERSE_ELEMENT, node);
+    return login_features(s, node);
 }
 
 static enum terse_err begin_tls(struct session *s) {
@@ -169,6 +171,8 @@ static enum terse_err back_open(struct session *s,
 
     if (!session_move(s, EVENT_SERVER_OPEN))
         return TERSE_ESTREAM;
+    if (s->state == STATE_BINDING)
+        return TERSE_OK; /* the client's stream goes on */
     if (s->state != STATE_PROBING)
         return pass(s, TERSE_OPEN, node);
     if (!terse_encode(s->bridge.schema, s->bridge.limits, TERSE_OPEN, node,
@@ -186,15 +190,23 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         return probe_element(s, node);
     if (terse_node_is(node, TERSE_NS_STREAM, "error"))
         event = EVENT_SERVER_ERROR;
+    else if (terse_node_is(node, BRIDGE_NS_SASL, "success") && s->login &&
+             s->login->step == LOGIN_AUTH)
+        event = EVENT_SERVER_ELEMENT; /* the client hears of it later */
     else if (terse_node_is(node, BRIDGE_NS_SASL, "success"))
         event = EVENT_SUCCESS;
     else if (terse_node_is(node, BRIDGE_NS_SASL2, "success"))
         event = EVENT_SUCCESS2;
     if (!session_move(s, event))
         return TERSE_ESTREAM;
-    if (terse_node_is(node, TERSE_NS_STREAM, "features"))
+    if ((s->login && login_from_server(s, node)) || stream_from_server(s, node))
+        return s->state == STATE_OVER ? TERSE_ESTREAM : TERSE_OK;
+    if (terse_node_is(node, TERSE_NS_STREAM, "features")) {
         strip_features(node);
-    err = pass(s, TERSE_ELEMENT, node);
+        if (s->state == STATE_LOGIN)
+            return login_features(s, node);
+    }
+    err = stream_pass(s, node);
     s->server_error |= event == EVENT_SERVER_ERROR;
     if (!err && event == EVENT_SUCCESS)
         terse_reader_restart(s->back.reader);

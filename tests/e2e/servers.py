@@ -69,12 +69,14 @@ class Server:
     """A private XMPP server (server/NAME-up.sh)."""
 
     name = None
+    opened = None  # what its log says of a new session, before the JID
 
     def __init__(self):
         self.base, self.lock = free_block()
         self.dir = tempfile.mkdtemp(prefix=f'terse-e2e-{self.name}-')
         self.plain, self.starttls = self.base + 26, self.base + 22
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
+        self.log = os.path.join(self.dir, 'log', f'{self.name}.log')
         try:
             subprocess.run([self.script('up'), self.dir, str(self.base)],
                            env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},
@@ -91,7 +93,7 @@ class Server:
                        check=True, timeout=20)
 
     def logs(self):
-        return read_tail(os.path.join(self.dir, 'log', f'{self.name}.log'))
+        return read_tail(self.log)
 
     def stop(self):
         subprocess.run([self.script('down'), self.dir, '--kill', '--rm'],
@@ -101,6 +103,7 @@ class Server:
 
 class Ejabberd(Server):
     name = 'ejabberd'
+    opened = 'Opened c2s session for '
 
     def __init__(self):
         super().__init__()
@@ -110,6 +113,7 @@ class Ejabberd(Server):
 
 class Prosody(Server):
     name = 'prosody'
+    opened = 'Resource bound: '
 
 
 def read_tail(path, size=6000):

@@ -1386,6 +1386,272 @@ static void test_session_white_space_of_server_does_not_cross(void **state) {
     assert_int_equal(metrics_get(&w->server->metrics, METRIC_FRAMES_OUT), 6);
 }
 
+/* ---- sessions for phones
+ * ----------------------------------------------------------- */
+
+#define CLASSIC                                                                \
+    "<stream:features><mechanisms xmlns='" SASL_NS "'>"                        \
+    "<mechanism>PLAIN</mechanism></mechanisms></stream:features>"
+#define BIND_FEATURE "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+#define SM "urn:xmpp:sm:3"
+#define AUTHENTICATE                                                           \
+    "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'>"                 \
+    "<initial-response>AGp1bGlhAHNlY3JldA==</initial-response>"                \
+    "<user-agent id='dev'/><bind xmlns='urn:xmpp:bind:0'>"                     \
+    "<tag>phone</tag><enable xmlns='" SM "' resume='true'/>"
+
+static void open_classic(struct world *w, const char *more) {
+    begin(w, "off", more);
+    dial_client(w);
+    client_says(w, false, HEADER);
+    server_accepts(w);
+    server_hears(w, "<stream:stream");
+    server_hears(w, ">");
+    server_says(w, ANSWER CLASSIC);
+    expect(w, "srv-id-1");
+    expect(w, "features");
+}
+
+/* Up to the answer to bind, of a server with these features. */
+static void log_in_modern(struct world *w, const char *features) {
+    char xml[1024];
+
+    client_says(w, true, AUTHENTICATE "</bind></authenticate>");
+    server_hears(w, "<auth xmlns='" SASL_NS "' mechanism='PLAIN'>"
+                    "AGp1bGlhAHNlY3JldA==</auth>");
+    server_says(w, SUCCESS);
+    server_hears(w, "<stream:stream");
+    server_hears(w, "id='terse-bind'");
+    server_hears(w, "<resource>phone.");
+    server_hears(w, "</iq>");
+    snprintf(xml, sizeof(xml),
+             ANSWER "<stream:features>" BIND_FEATURE "%s</stream:features>"
+                    "<iq type='result' id='terse-bind'>"
+                    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                    "<jid>julia@" DOMAIN "/phone.x</jid></bind></iq>",
+             features);
+    server_says(w, xml);
+}
+
+/* What the server has of it already is not doubled. */
+static void test_session_sasl2_of_server_passes(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "");
+    assert_null(strstr(w->xml, "urn:xmpp:bind:0"));
+    client_says(w, true, AUTHENTICATE "</bind></authenticate>");
+    server_hears(w, "<authenticate xmlns='urn:xmpp:sasl:2'");
+    server_hears(w, "<tag>phone</tag>");
+}
+
+static void test_session_sasl2_off_is_not_offered(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "sasl2 = off");
+    assert_null(strstr(w->xml, "urn:xmpp:sasl:2"));
+}
+
+/* A stanza that comes before the server counts is the client's to count, and
+ * its id says so. */
+static void test_session_sasl2_login_at_classic_server(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "ack_delay = 10ms");
+    assert_non_null(strstr(w->xml, "<mechanism>PLAIN</mechanism><inline>"));
+    log_in_modern(w, "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"
+                     "<sm xmlns='" SM "'/><csi xmlns='urn:xmpp:csi:0'/>");
+    server_hears(w, "id='terse-session'");
+    server_says(w, "<message><body>early</body></message>"
+                   "<iq type='result' id='terse-session'/>");
+    server_hears(w, "<enable xmlns='" SM "' resume='true'/>");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>"
+                   "<message><body>late</body></message><r xmlns='" SM "'/>");
+    expect(w, "<success xmlns='urn:xmpp:sasl:2'>");
+    assert_non_null(strstr(w->xml, ">julia@" DOMAIN "/phone.x<"));
+    assert_non_null(strstr(w->xml, "id='~1~srv'"));
+    expect(w, "features");
+    assert_null(strstr(w->xml, "xmpp-bind"));
+    expect(w, "early");
+    expect(w, "late");
+    server_hears(w, "<a xmlns='" SM "' h='0'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='1'/><presence/>");
+    server_hears(w, "<presence");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    server_says(w, "<a xmlns='" SM "' h='1'/>");
+    expect(w, "<a xmlns='" SM "' h='1'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='2'/>");
+    server_hears(w, "<a xmlns='" SM "' h='1'/>");
+    client_says(w, true, "<inactive xmlns='urn:xmpp:csi:0'/>");
+    server_hears(w, "<inactive xmlns='urn:xmpp:csi:0'/>");
+}
+
+/* Nothing is acknowledged that nobody has acknowledged. */
+static void test_session_sasl2_server_without_sm_nor_csi(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "");
+    log_in_modern(w, "");
+    expect(w, "<failed xmlns='" SM "'><feature-not-implemented");
+    assert_null(strstr(w->xml, "enabled"));
+    expect(w, "features");
+    client_says(w, true,
+                "<inactive xmlns='urn:xmpp:csi:0'/><presence id='1'/>");
+    server_hears(w, "<presence");
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_ACKS_SERVER), 0);
+    server_says(w, "<presence/><message><body>now</body></message>");
+    expect(w, "<presence");
+    expect(w, "now");
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_COALESCED), 1);
+    hang_up_client(w);
+    server_hears_end_without(w, "urn:xmpp:csi:0");
+}
+
+static void test_session_sasl2_failure_and_another_try(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "");
+    client_says(w, true, AUTHENTICATE "</bind></authenticate>");
+    server_hears(w, "</auth>");
+    server_says(w, "<failure xmlns='" SASL_NS "'><account-disabled/>"
+                   "<text>no</text></failure>");
+    expect(w,
+           "<failure xmlns='urn:xmpp:sasl:2'><account-disabled xmlns='" SASL_NS
+           "'/>");
+    client_says(w, true, "<authenticate xmlns='urn:xmpp:sasl:2'/>");
+    expect(w, "<invalid-mechanism");
+    client_says(w, true, "<response xmlns='urn:xmpp:sasl:2'/>");
+    expect(w, "<malformed-request");
+    log_in_modern(w, "");
+    expect(w, "<success");
+}
+
+/* It is held, then let go without a word, so that the server keeps it. */
+static void test_session_held_then_released_without_footer(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "hold = 200ms");
+    log_in_modern(w, "<sm xmlns='" SM "'/><csi xmlns='urn:xmpp:csi:0'/>");
+    server_hears(w, "<enable");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>");
+    expect(w, "<success");
+    expect(w, "features");
+    client_says(w, true, "<message><body>last</body></message>");
+    server_hears(w, "last");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    hang_up_client(w);
+    server_hears(w, "<inactive xmlns='urn:xmpp:csi:0'/>");
+    server_says(w, "<message><body>x</body></message><r xmlns='" SM "'/>");
+    server_hears(w, "<a xmlns='" SM "' h='0'/>");
+    server_hears_end_without(w, "</stream:stream>");
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_HELD), 1);
+    assert_int_equal(metrics_get(&w->server->metrics, METRIC_RELEASED), 1);
+}
+
+/* While it is held, the server is read no more when enough waits; and a server
+ * that ends the stream ends the session. */
+static void test_session_held_is_bounded_and_ends_with_server(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "hold = 10m\nhold_stanzas = 3");
+    log_in_modern(w, "<sm xmlns='" SM "'/>");
+    server_hears(w, "<enable");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>");
+    expect(w, "<success");
+    expect(w, "features");
+    hang_up_client(w);
+    while (!metrics_get(&w->server->metrics, METRIC_HELD))
+        usleep(1000);
+    server_says(w, "<message/><r xmlns='" SM "'/>");
+    server_hears(w, "<a xmlns='" SM "' h='0'/>");
+    server_says(w, "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:"
+                   "xmpp-streams'/></stream:error></stream:stream>");
+    server_hears(w, "</stream:stream>");
+    while (metrics_get(&w->server->metrics, METRIC_SESSIONS))
+        usleep(1000);
+}
+
+/* A server that goes on and on has to wait, and takes no memory. */
+static void test_session_held_reads_no_more_than_it_may(void **state) {
+    struct world *w = *state;
+    char xml[1100] = "<message><body>";
+    size_t sent = 0;
+    ssize_t n = 1;
+
+    open_classic(w, "hold = 10m\nhold_stanzas = 20\nhold_bytes = 20k");
+    log_in_modern(w, "<sm xmlns='" SM "'/>");
+    server_hears(w, "<enable");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>");
+    expect(w, "<success");
+    expect(w, "features");
+    hang_up_client(w);
+    while (!metrics_get(&w->server->metrics, METRIC_HELD))
+        usleep(1000);
+    memset(xml + strlen(xml), 'x', 1000);
+    strcat(xml, "</body></message>");
+    for (int quiet = 0; quiet < 50 && sent < 32 << 20;) {
+        size_t at = sent % strlen(xml);
+
+        n = send(w->back, xml + at, strlen(xml) - at, MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        quiet = n > 0 ? 0 : quiet + 1;
+        if (n <= 0)
+            usleep(5000);
+    }
+    assert_true(sent < 32 << 20);
+    assert_true(metrics_get(&w->server->metrics, METRIC_MEMORY) < 200000);
+    assert_int_equal(atomic_load(&w->server->metrics.states[STATE_HELD]), 1);
+}
+
+/* With classic SASL, by an id of ours. */
+static void test_session_resume_of_old_kind_by_our_id(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "");
+    log_in(w);
+    client_says(w, true, "<resume xmlns='" SM "' h='5' previd='~2~a&amp;b'/>");
+    server_hears(w, "<resume xmlns='" SM "' h='3' previd='a&amp;b'/>");
+    server_says(w, "<resumed xmlns='" SM "' h='7' previd='a&amp;b'/>");
+    expect(w, "<resumed");
+    server_says(w, "<message/><r xmlns='" SM "'/>");
+    expect(w, "<message");
+    server_hears(w, "<a xmlns='" SM "' h='3'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='6'/><message/>");
+    server_hears(w, "<message");
+    server_hears(w, "<a xmlns='" SM "' h='4'/>");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    server_says(w, "<a xmlns='" SM "' h='8'/>");
+    client_says(w, true, "<r xmlns='" SM "'/>");
+    expect(w, "<a xmlns='" SM "' h='8'/>");
+}
+
+/* A client that manages its stream by itself: its requests are answered when
+ * there is an answer, and it is asked when it was silent. */
+static void test_session_sm_of_old_client_is_end_to_end(void **state) {
+    struct world *w = *state;
+
+    open_plain(w, "ack_delay = 50ms");
+    log_in(w);
+    client_says(w, true, "<enable xmlns='" SM "'/><presence/>");
+    server_hears(w, "<enable xmlns='" SM "'/>");
+    server_says(w, "<enabled xmlns='" SM "'/>");
+    expect(w, "<enabled");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    server_says(w, "<a xmlns='" SM "' h='1'/>"); /* nobody has asked for it */
+    client_says(w, true, "<message/><r xmlns='" SM "'/>");
+    server_hears(w, "<message");
+    server_hears(w, "<r xmlns='" SM "'/>");
+    server_says(w, "<a xmlns='" SM "' h='2'/>");
+    expect(w, "<a xmlns='" SM "' h='2'/>");
+    server_says(w, "<message/><r xmlns='" SM "'/>");
+    expect(w, "<message");
+    server_hears(w, "<a xmlns='" SM "' h='0'/>");
+    expect(w, "<r xmlns='" SM "'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='1'/>");
+    server_hears(w, "<a xmlns='" SM "' h='1'/>");
+    client_says(w, true, "<a xmlns='" SM "' h='2'/>");
+    expect(w, "undefined-condition");
+}
+
 /* ---- for operators
  * ----------------------------------------------------------------- */
 
@@ -1547,6 +1813,16 @@ int main(void) {
         t(test_session_ping_of_client_is_answered),
         t(test_session_ping_never_agreed_on_is_refused),
         t(test_session_white_space_of_server_does_not_cross),
+        t(test_session_sasl2_of_server_passes),
+        t(test_session_sasl2_off_is_not_offered),
+        t(test_session_sasl2_login_at_classic_server),
+        t(test_session_sasl2_server_without_sm_nor_csi),
+        t(test_session_sasl2_failure_and_another_try),
+        t(test_session_held_then_released_without_footer),
+        t(test_session_held_is_bounded_and_ends_with_server),
+        t(test_session_held_reads_no_more_than_it_may),
+        t(test_session_resume_of_old_kind_by_our_id),
+        t(test_session_sm_of_old_client_is_end_to_end),
         t(test_admin_tells_metrics_and_sessions),
         t(test_admin_ready_while_server_can_be_reached),
     };

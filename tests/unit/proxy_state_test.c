@@ -29,6 +29,30 @@ static void test_state_login_with_tls_reaches_up(void **state) {
         STATE_UP);
 }
 
+static void test_state_phone_is_lost_and_found(void **state) {
+    static const enum event login[] = {
+        EVENT_PROVED,
+        EVENT_SERVER_OPEN,
+        EVENT_SERVER_ELEMENT,
+        EVENT_BOUND,
+    };
+    static const enum event back[] = {
+        EVENT_CLIENT_LOST,    EVENT_SERVER_ELEMENT, EVENT_CLIENT_BACK,
+        EVENT_SERVER_ELEMENT, EVENT_SETTLED,        EVENT_CLIENT_BACK,
+        EVENT_CLIENT_BACK,    EVENT_CLIENT_LOST,
+    };
+    enum state next;
+
+    (void)state;
+    assert_int_equal(walk(STATE_LOGIN, login, 4), STATE_UP);
+    assert_int_equal(walk(STATE_UP, back, 8), STATE_HELD);
+    /* Before login there is nothing to come back to. */
+    for (int s = STATE_GREETING; s < STATE_UP; s++) {
+        assert_false(state_next((enum state)s, EVENT_CLIENT_BACK, &next));
+        assert_false(state_next((enum state)s, EVENT_CLIENT_LOST, &next));
+    }
+}
+
 static void test_state_close_from_client_waits_for_server(void **state) {
     static const enum event events[] = {
         EVENT_CLIENT_CLOSE, EVENT_SERVER_ELEMENT, EVENT_SERVER_CLOSE};
@@ -48,7 +72,8 @@ static void test_state_elements_pass_only_when_bridged(void **state) {
         assert_int_equal(state_next((enum state)s, EVENT_CLIENT_ELEMENT, &next),
                          bridged);
         assert_int_equal(state_next((enum state)s, EVENT_SERVER_ELEMENT, &next),
-                         bridged || s == STATE_LEAVING);
+                         bridged || s == STATE_LEAVING || s == STATE_BINDING ||
+                             s == STATE_HELD || s == STATE_RESUMING);
     }
 }
 
@@ -77,6 +102,7 @@ static void test_state_every_one_named_reachable_and_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_state_login_with_tls_reaches_up),
+        cmocka_unit_test(test_state_phone_is_lost_and_found),
         cmocka_unit_test(test_state_close_from_client_waits_for_server),
         cmocka_unit_test(test_state_elements_pass_only_when_bridged),
         cmocka_unit_test(test_state_every_one_named_reachable_and_ends),

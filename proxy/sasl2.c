@@ -1,0 +1,296 @@
+/* sasl2.c: see sasl2.h. */
+#include "proxy/sasl2.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <openssl/evp.h>
+
+/* ---- <authenticate/> --------------------------------------------------------
+ */
+
+static bool copy(char *out, size_t size, struct terse_str s) {
+    if (s.n >= size || memchr(s.p ? s.p : "", 0, s.n))
+        return false;
+    if (s.n)
+        memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+    return true;
+}
+
+static bool attr(const struct terse_node *node, const char *name, char *out,
+                 size_t size) {
+    struct terse_str value;
+
+    return !terse_node_attr(node, "", name, &value) || copy(out, size, value);
+}
+
+static bool text(const struct terse_node *node, char *out, size_t size) {
+    struct terse_str value;
+
+    return terse_node_text(node, &value) && copy(out, size, value);
+}
+
+static bool truth(const struct terse_node *node, const char *name) {
+    char value[8] = "";
+
+    return attr(node, name, value, sizeof(value)) &&
+           (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
+}
+
+static bool read_bind(const struct terse_node *bind, struct sasl2 *out) {
+    const struct terse_node *child = terse_node_child(bind);
+
+    out->bind = true;
+    for (; child; child = terse_node_next(child)) {
+        if (terse_node_is(child, NS_BIND2, "tag")) {
+            if (!text(child, out->tag, sizeof(out->tag)))
+                return false;
+        } else if (terse_node_is(child, NS_CARBONS, "enable")) {
+            out->carbons = true;
+        } else if (terse_node_is(child, NS_CSI, "inactive")) {
+            out->inactive = true;
+        } else if (terse_node_is(child, "urn:xmpp:sm:3", "enable")) {
+            out->enable = true;
+            out->may_resume = truth(child, "resume");
+        }
+    }
+    return true;
+}
+
+static bool read_resume(const struct terse_node *node, struct sasl2 *out) {
+    char h[16] = "", *end;
+    unsigned long long v;
+
+    if (!attr(node, "h", h, sizeof(h)) || h[0] < '0' || h[0] > '9' ||
+        !attr(node, "previd", out->previd, sizeof(out->previd)) ||
+        !out->previd[0])
+        return false;
+    v = strtoull(h, &end, 10);
+    out->h = (uint32_t)v;
+    out->resume = true;
+    return !*end && v <= UINT32_MAX;
+}
+
+static bool read_child(const struct terse_node *child, struct sasl2 *out) {
+    char mechanism[64] = "";
+
+    if (terse_node_is(child, NS_SASL2, "initial-response")) {
+        out->has_initial = true;
+        return text(child, out->initial, sizeof(out->initial));
+    }
+    if (terse_node_is(child, NS_SASL2, "user-agent"))
+        return attr(child, "id", out->agent, sizeof(out->agent));
+    if (terse_node_is(child, NS_BIND2, "bind"))
+        return read_bind(child, out);
+    if (terse_node_is(child, "urn:xmpp:sm:3", "resume"))
+        return read_resume(child, out);
+    if (terse_node_is(child, NS_FAST, "request-token")) {
+        out->wants_token =
+            attr(child, "mechanism", mechanism, sizeof(mechanism)) &&
+            strcmp(mechanism, FAST_MECHANISM) == 0;
+    } else if (terse_node_is(child, NS_FAST, "fast")) {
+        out->fast = true;
+        out->invalidate = truth(child, "invalidate");
+    }
+    return true;
+}
+
+bool sasl2_read(const struct terse_node *node, struct sasl2 *out,
+                const char **condition) {
+    const struct terse_node *child = terse_node_child(node);
+
+    memset(out, 0, sizeof(*out));
+    *condition = "malformed-request";
+    if (!attr(node, "mechanism", out->mechanism, sizeof(out->mechanism)) ||
+        !out->mechanism[0]) {
+        *condition = "invalid-mechanism";
+        return false;
+    }
+    for (; child; child = terse_node_next(child))
+        if (!read_child(child, out))
+            return false;
+    out->has_user =
+        out->has_initial && sasl2_user(out->mechanism, out->initial, out->user);
+    return true;
+}
+
+/* ---- who it is --------------------------------------------------------------
+ */
+
+/* Into out[SASL2_DATA]; the length, or -1. */
+static int unbase64(const char *base64, uint8_t *out) {
+    size_t n = strlen(base64);
+    int len;
+
+    /* Exactly what the server will read, or nothing. */
+    if (n == 0 || n % 4 || n >= SASL2_DATA ||
+        strspn(base64, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                       "0123456789+/") < n - 2 ||
+        (base64[n - 2] == '=' && base64[n - 1] != '='))
+        return -1;
+    len = EVP_DecodeBlock(out, (const unsigned char *)base64, (int)n);
+    /* It counts the padding as zeros. */
+    for (size_t i = n; len > 0 && i > n - 2 && base64[i - 1] == '='; i--)
+        len--;
+    return len;
+}
+
+/* "n,,n=user,r=…", with =2C for a comma and =3D for a =. */
+static bool scram_user(const char *p, size_t n, char *user) {
+    size_t at = 0, i = 5;
+
+    if (n < 6 || (p[0] != 'n' && p[0] != 'y') || memcmp(p + 1, ",,n=", 4) != 0)
+        return false;
+    for (; i < n && p[i] != ','; i++) {
+        char c = p[i];
+
+        if (c == '=') {
+            if (n - i < 3 ||
+                (memcmp(p + i, "=2C", 3) != 0 && memcmp(p + i, "=3D", 3) != 0))
+                return false;
+            c = p[i + 1] == '2' ? ',' : '=';
+            i += 2;
+        }
+        if (!c || at + 1 >= SASL2_NAME)
+            return false;
+        user[at++] = c;
+    }
+    user[at] = '\0';
+    return at > 0 && i < n;
+}
+
+/* NUL user NUL password; before the first NUL would be another identity. */
+static bool plain_user(const char *p, size_t n, char *user) {
+    const char *end = n > 1 && !p[0] ? memchr(p + 1, 0, n - 1) : NULL;
+
+    return end && end > p + 1 &&
+           copy(user, SASL2_NAME,
+                (struct terse_str){p + 1, (size_t)(end - p - 1)});
+}
+
+bool sasl2_user(const char *mechanism, const char *base64,
+                char user[SASL2_NAME]) {
+    uint8_t *data = malloc(SASL2_DATA);
+    int n = data ? unbase64(base64, data) : -1;
+    bool good = false;
+
+    user[0] = '\0';
+    if (n > 0 && strcmp(mechanism, "PLAIN") == 0)
+        good = plain_user((const char *)data, (size_t)n, user);
+    else if (n > 0 && strncmp(mechanism, "SCRAM-", 6) == 0)
+        good = scram_user((const char *)data, (size_t)n, user);
+    if (data)
+        OPENSSL_cleanse(data, SASL2_DATA);
+    free(data);
+    return good;
+}
+
+bool sasl2_proof(const char *base64, char user[SASL2_NAME], uint8_t proof[32]) {
+    uint8_t data[SASL2_NAME + 64];
+    const uint8_t *end;
+    int n;
+
+    if (strlen(base64) > (SASL2_NAME + 32) / 3 * 4 ||
+        (n = unbase64(base64, data)) < 0)
+        return false;
+    end = memchr(data, 0, (size_t)n);
+    if (!end || end == data || data + n - end != 33)
+        return false;
+    memcpy(proof, end + 1, 32);
+    return copy(user, SASL2_NAME,
+                (struct terse_str){(const char *)data, (size_t)(end - data)});
+}
+
+/* ---- what is said
+ * ------------------------------------------------------------ */
+
+static const char *entity(char c) {
+    switch (c) {
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '&':
+        return "&amp;";
+    case '\'':
+        return "&apos;";
+    default:
+        return NULL;
+    }
+}
+
+static enum terse_err put_escaped(struct terse_buf *out, const char *s) {
+    enum terse_err err = TERSE_OK;
+
+    for (; !err && *s; s++) {
+        const char *e = entity(*s);
+
+        err = terse_buf_append(out, e ? e : s, e ? strlen(e) : 1);
+    }
+    return err;
+}
+
+enum terse_err sasl2_print(struct terse_buf *out, const char *format, ...) {
+    enum terse_err err = TERSE_OK;
+    const char *s;
+    va_list args;
+    char n[16];
+
+    va_start(args, format);
+    while (!err && *format) {
+        size_t plain = strcspn(format, "%");
+
+        err = terse_buf_append(out, format, plain);
+        format += plain;
+        if (!*format || err)
+            break;
+        if (format[1] == 'u') {
+            snprintf(n, sizeof(n), "%u", va_arg(args, unsigned));
+            err = terse_buf_append(out, n, strlen(n));
+        } else {
+            s = va_arg(args, const char *);
+            err = format[1] == 'S' ? terse_buf_append(out, s, strlen(s))
+                                   : put_escaped(out, s);
+        }
+        format += 2;
+    }
+    va_end(args);
+    return err;
+}
+
+void sasl2_resource(const struct sasl2 *sasl, char out[128]) {
+    uint8_t hash[EVP_MAX_MD_SIZE] = {0};
+
+    if (!sasl->agent[0] || !EVP_Digest(sasl->agent, strlen(sasl->agent), hash,
+                                       NULL, EVP_sha256(), NULL)) {
+        if (getrandom(hash, 8, 0) != 8)
+            memcpy(hash, &sasl, sizeof(sasl));
+    }
+    snprintf(out, 128, "%s.%02x%02x%02x%02x%02x%02x",
+             sasl->tag[0] ? sasl->tag : "terse", hash[0], hash[1], hash[2],
+             hash[3], hash[4], hash[5]);
+}
+
+void sasl2_id_write(char out[SASL2_ID], const char *id, uint32_t skew) {
+    if (skew || id[0] == '~')
+        snprintf(out, SASL2_ID, "~%u~%.400s", (unsigned)skew, id);
+    else
+        snprintf(out, SASL2_ID, "%.400s", id);
+}
+
+uint32_t sasl2_id_read(char id[SASL2_ID]) {
+    char *end;
+    unsigned long skew;
+
+    if (id[0] != '~' || id[1] < '0' || id[1] > '9')
+        return 0;
+    skew = strtoul(id + 1, &end, 10);
+    if (*end != '~' || skew > UINT32_MAX)
+        return 0;
+    memmove(id, end + 1, strlen(end + 1) + 1);
+    return (uint32_t)skew;
+}

@@ -1,0 +1,87 @@
+/*
+ * sm.h: stream management (XEP-0198) from end to end. Both the client and the
+ * server count; what this keeps are their counts, so that requests are answered
+ * here, with what the far end has acknowledged and never more. No I/O, no
+ * clock: times are microseconds that the caller says.
+ *
+ * Counts are the server's, modulo 2^32. "up" is client to server, "down" the
+ * other way.
+ */
+#ifndef PROXY_SM_H
+#define PROXY_SM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sm {
+    bool on;
+    bool enabling; /* <enable/> went up: up counts, down not yet */
+    bool own;      /* enabled with SASL2: the client acknowledges by itself, and
+                      hears of acknowledgements that it did not ask for */
+    uint32_t skew; /* stanzas that the client counted and the server did not */
+
+    uint32_t up;        /* passed to the server */
+    uint32_t up_acked;  /* by the server */
+    uint32_t up_told;   /* to the client */
+    uint32_t up_asked;  /* `up` when the server was last asked */
+    bool asking_server; /* and it has not answered */
+    bool wanted;        /* the client has asked, when */
+    uint32_t wanted_at; /* `up` was this */
+    uint64_t told_by;   /* when the client is to be told; 0: nothing to tell */
+
+    uint32_t down;       /* passed to the client */
+    uint32_t down_acked; /* by the client */
+    uint32_t down_told;  /* to the server */
+    bool asked;          /* by the server */
+    bool asking_client;  /* and it has not answered */
+    uint64_t ask_by;     /* when it is to be asked, or to have answered; 0:
+                            everything is acknowledged */
+};
+
+/* How long things may wait, in microseconds. */
+struct sm_waits {
+    uint64_t ack;    /* an acknowledgement that nobody asked for */
+    uint64_t silent; /* the client's, if it acknowledges by itself */
+    uint64_t answer; /* its answer */
+};
+
+/* What is to be said now; all of it is taken as said. */
+struct sm_turn {
+    bool ask_server, tell_server, tell_client, ask_client;
+    uint32_t server_h, client_h;
+    bool lost;      /* the client has not answered */
+    uint64_t again; /* when to look again, if nothing happens; 0: never */
+};
+
+/* The client has sent <enable/>; the server has answered; or refused. */
+void sm_enable(struct sm *sm);
+void sm_enabled(struct sm *sm, bool own);
+void sm_failed(struct sm *sm);
+/* A stream goes on: both have said what they have. */
+void sm_resumed(struct sm *sm, bool own, uint32_t up, uint32_t down);
+
+void sm_up(struct sm *sm);   /* a stanza was passed to the server */
+void sm_down(struct sm *sm); /* a stanza was passed to the client */
+
+/* <a/> of either side. False: more than there was. *n: how many it is. */
+bool sm_server_acks(struct sm *sm, uint32_t h);
+bool sm_client_acks(struct sm *sm, uint32_t h, uint32_t *n);
+/* The client's h as the server counts. */
+uint32_t sm_client_count(const struct sm *sm, uint32_t h);
+/* <r/> of either side. */
+void sm_server_asks(struct sm *sm);
+void sm_client_asks(struct sm *sm);
+/* The client is to be asked at the next turn. */
+void sm_hurry(struct sm *sm);
+/* Whether the server has all that was passed to it. */
+bool sm_settled(const struct sm *sm);
+/* The client's connection is lost, or there is a new one: nobody there was
+ * told or asked. */
+void sm_cut(struct sm *sm);
+
+/* At the end of an event. there: a client is connected; riding: frames go to it
+ * now anyway; heard: when something came from it last. */
+struct sm_turn sm_turn(struct sm *sm, const struct sm_waits *waits,
+                       uint64_t now, bool there, bool riding, uint64_t heard);
+
+#endif
