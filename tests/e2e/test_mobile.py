@@ -18,13 +18,13 @@ from test_limits import Scene
 @pytest.fixture(params=['ejabberd', 'prosody'])
 def world(request):
     scene = Scene()
-    scene.ejabberd = request.getfixturevalue(request.param)
+    scene.server = request.getfixturevalue(request.param)
     return scene
 
 
 def start(world, **options):
-    domain = {'server': f'127.0.0.1:{world.ejabberd.starttls}',
-              'ca_file': world.ejabberd.ca}
+    domain = {'server': f'127.0.0.1:{world.server.starttls}',
+              'ca_file': world.server.ca}
     return world.run(servers.Tersed({DOMAIN: domain},
                                     **{'ack_delay': '100ms',
                                        'log_level': 'debug', **options}))
@@ -79,7 +79,7 @@ def sessions(world, user):
 
 
 def opened(world, user):
-    server = world.ejabberd
+    server = world.server
     with open(server.log, errors='replace') as f:
         return f.read().count(f'{server.opened}{user}@')
 
