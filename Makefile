@@ -11,7 +11,7 @@
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
-#   tests/tsan                what that target starts
+#   tests/soak tests/tsan     what those targets start
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -126,7 +126,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 # ---- what one asks for -----------------------------------------------------
 
 .PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
-	sanitize tsan fuzz install dist clean
+	sanitize tsan soak fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -231,6 +231,14 @@ tsan: ## unit tests and some end-to-end tests under ThreadSanitizer
 .PHONY: tsan-run
 tsan-run: all $(UNITS) $(E2E)
 	@O='$(O)' CC='$(CC)' T='$(T)' tests/tsan $(UNITS)
+
+soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(O)/bin/tersed $(O)/gen/terse.proto
+	@$(MAKE) $(BUILD_SAN) $(O)-san/bin/tersed
+	@$(MAKE) $(BUILD_TSAN) $(O)-tsan/bin/tersed
+	@O='$(O)' TIME='$(if $(filter file,$(origin TIME)),600,$(TIME))' \
+		tests/soak/run
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang
