@@ -11,7 +11,7 @@
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
-#   tests/soak tests/tsan     what those targets start
+#   tests/soak tests/tsan tests/valgrind   what those targets start
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -126,7 +126,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 # ---- what one asks for -----------------------------------------------------
 
 .PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
-	sanitize tsan soak fuzz install dist clean
+	sanitize tsan valgrind soak fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -231,6 +231,11 @@ tsan: ## unit tests and some end-to-end tests under ThreadSanitizer
 .PHONY: tsan-run
 tsan-run: all $(UNITS) $(E2E)
 	@O='$(O)' CC='$(CC)' T='$(T)' tests/tsan $(UNITS)
+
+valgrind: ## 1,000 short sessions through tersed under valgrind
+	@scripts/deps $(DEPS) valgrind
+	@$(MAKE) $(O)/bin/tersed
+	@O='$(O)' tests/valgrind
 
 soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
 	@scripts/deps $(DEPS)
