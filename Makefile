@@ -11,6 +11,7 @@
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
+#   tests/soak tests/tsan tests/valgrind   what those targets start
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -125,7 +126,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 # ---- what one asks for -----------------------------------------------------
 
 .PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
-	sanitize fuzz install dist clean
+	sanitize tsan valgrind soak fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -213,12 +214,36 @@ format: ## let clang-format rewrite all C
 
 sanitize: ## unit and end-to-end tests under ASan and UBSan
 	@scripts/deps $(DEPS)
-	@$(MAKE) O='$(O)-san' SANITIZE=address,undefined CFLAGS='-O1 -g' \
-		sanitize-run
+	@$(MAKE) $(BUILD_SAN) sanitize-run
 
 .PHONY: sanitize-run
 sanitize-run: all $(UNITS) $(E2E)
 	@O='$(O)' CC='$(CC)' T='$(T)' ONLY='unit codegen vectors e2e' tests/run $(UNITS)
+
+# What the sanitizers are run with; others would only build it again.
+BUILD_SAN = O='$(O)-san' SANITIZE=address,undefined CFLAGS='-O1 -g'
+BUILD_TSAN = O='$(O)-tsan' SANITIZE=thread CFLAGS='-O1 -g'
+
+tsan: ## unit tests and some end-to-end tests under ThreadSanitizer
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(BUILD_TSAN) tsan-run
+
+.PHONY: tsan-run
+tsan-run: all $(UNITS) $(E2E)
+	@O='$(O)' CC='$(CC)' T='$(T)' tests/tsan $(UNITS)
+
+valgrind: ## 1,000 short sessions through tersed under valgrind
+	@scripts/deps $(DEPS) valgrind
+	@$(MAKE) $(O)/bin/tersed
+	@O='$(O)' tests/valgrind
+
+soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(O)/bin/tersed $(O)/gen/terse.proto
+	@$(MAKE) $(BUILD_SAN) $(O)-san/bin/tersed
+	@$(MAKE) $(BUILD_TSAN) $(O)-tsan/bin/tersed
+	@O='$(O)' TIME='$(if $(filter file,$(origin TIME)),600,$(TIME))' \
+		tests/soak/run
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang
@@ -254,7 +279,7 @@ dist: ## a tarball of what is committed, in dist/
 		>dist/terse-$(VERSION).tar.gz
 
 clean: ## remove what was built
-	rm -rf $(O) $(O)-san $(O)-fuzz dist
+	rm -rf $(O) $(O)-san $(O)-tsan $(O)-fuzz dist
 
 # ---- generated code --------------------------------------------------------
 

@@ -27,6 +27,8 @@ START_TIMEOUT = 20
 # really needs still shows.
 ENVIRONMENT = {'ASAN_OPTIONS': 'quarantine_size_mb=4:'
                                'thread_local_quarantine_size_kb=64',
+               'TSAN_OPTIONS': f'suppressions={ROOT}/tests/tsan.supp:'
+                               'print_suppressions=0',
                **os.environ}
 
 

@@ -144,7 +144,9 @@ static int pair0_dial(const char *address) {
         nng_pipe_notify(sock, NNG_PIPE_EV_REM_POST, on_pipe_gone, NULL) ||
         nng_dial(sock, address, &dialer, 0))
         return -1;
-    return pthread_create(&thread, NULL, receiving, NULL);
+    if (pthread_create(&thread, NULL, receiving, NULL))
+        return -1;
+    return pthread_detach(thread); /* nobody waits for it */
 }
 
 static int pair0_send(const char *xml, size_t n) {

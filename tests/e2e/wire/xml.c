@@ -125,7 +125,9 @@ static int xml_dial(const char *address) {
     int err = sock < 0 ? -1 : connect(sock, list->ai_addr, list->ai_addrlen);
     freeaddrinfo(list);
     pthread_t thread;
-    return err || pthread_create(&thread, NULL, reading, NULL) ? -1 : 0;
+    if (err || pthread_create(&thread, NULL, reading, NULL))
+        return -1;
+    return pthread_detach(thread); /* nobody waits for it */
 }
 
 static int xml_send(const char *xml, size_t n) {
