@@ -247,7 +247,8 @@ async def test_sessions_are_told_without_content(world):
     await session.next()
     status, text = tersed.get('/sessions')
     assert status == 200 and 'confidential' not in text
-    (row,) = json.loads(text)
+    # The one that saw whether the port listens may still be there.
+    (row,) = [r for r in json.loads(text) if r['state'] != 'greeting']
     assert row['domain'] == FAKE and row['state'] == 'up'
     assert row['framing'] == 'sp' and row['frames_in'] >= 4
     assert tersed.get('/healthz')[0] == 200
