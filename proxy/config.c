@@ -227,6 +227,7 @@ static const struct config_row domain_rows[] = {
 
 #define N_ROWS (sizeof(config_rows) / sizeof(config_rows[0]))
 #define N_DOMAIN_ROWS (sizeof(domain_rows) / sizeof(domain_rows[0]))
+_Static_assert(N_ROWS <= 64, "a bit of parser.seen for each");
 
 /* ---- life ------------------------------------------------------------------
  */

@@ -116,7 +116,6 @@ bool hold_lost(struct session *s) {
     struct server *server = s->server;
 
     if (!s->mobile || !s->queue.keeps || !s->back.conn || !s->config->hold ||
-        server->draining ||
         (s->state != STATE_UP && s->state != STATE_RESUMING))
         return false;
     if (!session_move(s, EVENT_CLIENT_LOST))
@@ -156,6 +155,16 @@ static bool may_have(const struct session *a, const struct session *b) {
            token_check(&m->token, user, sasl->agent, proof, server_now());
 }
 
+static void take_agent(struct mobile *m, const char *agent) {
+    char *copy = strcmp(agent, m->agent) != 0 ? strdup(agent) : NULL;
+
+    if (!copy)
+        return;
+    token_forget(&m->token);
+    free(m->agent);
+    m->agent = copy;
+}
+
 /* SASL's answer, to the token or as the server gave it; and a new token. */
 static bool prepare(struct session *a, struct session *b) {
     bool token = b->state != STATE_BINDING;
@@ -172,6 +181,8 @@ static bool prepare(struct session *a, struct session *b) {
     } else {
         m->success = b->login->success;
         b->login->success = NULL;
+        /* Of the same user: the next token is for the device at hand. */
+        take_agent(m, b->login->sasl.agent);
     }
     if ((token || b->login->sasl.wants_token) && !b->login->sasl.invalidate &&
         new_token(a, text))

@@ -1,8 +1,8 @@
 /*
  * server.h: tersed as a whole: what all sessions share, and the list of them.
  *
- * server.lock guards the list, config, addresses, draining and stopping. It is
- * never held together with a session's lock.
+ * server.lock guards the list, config, addresses, draining and stopping. With
+ * it, no session's lock is taken; the other way round is fine.
  *
  * When sessions together hold more memory than the configuration allows, a
  * thread of its own, the keeper, sends away who holds most: a session cannot,

@@ -315,6 +315,21 @@ async def test_nobody_else_gets_it(world):
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
 
 
+async def test_token_of_a_device_ends_when_another_takes_over(world):
+    """With the user's password that may be."""
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone = pair.phone
+    await phone.drop()
+    tablet = Phone(phone.user, phone.password, DOMAIN, 'the-tablet')
+    tablet.id, tablet.handled = phone.id, phone.handled
+    step = await tablet.login(tersed.port, resume=phone.id)
+    assert step.find(SM + 'resumed') is not None
+    await fails(phone.comeback(tersed.port))
+    await tablet.drop()
+    assert (await tablet.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
 async def test_not_after_logout_nor_when_expired(world):
     tersed = start(world, token_lifetime='1s')
     pair = await Pair.new(world, tersed)
