@@ -18,13 +18,6 @@ void book_fini(struct book *b) {
     *b = (struct book){0};
 }
 
-static uint16_t hash(struct terse_str s) {
-    uint32_t h = UINT32_C(2166136261);
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
-    return (uint16_t)(h ^ h >> 16);
-}
-
 bool book_has_room(const struct book *b, size_t n) {
     return b->n < BOOK_MAX && n <= BOOK_TEXT_MAX &&
            b->bytes_n + n <= UINT16_MAX && b->budget->max >= BOOK_BUDGET_MIN &&
@@ -53,7 +46,8 @@ enum terse_err book_add(struct book *b, struct terse_str came,
         memcpy(b->bytes + b->bytes_n, came.p, came.n);
     b->bytes_n += (uint32_t)came.n;
     b->budget->now += (uint32_t)came.n + BOOK_ENTRY_COST;
-    b->entries[b->n++] = (struct book_entry){(uint16_t)b->bytes_n, hash(text)};
+    b->entries[b->n++] =
+        (struct book_entry){(uint16_t)b->bytes_n, str_hash16(text)};
     return TERSE_OK;
 }
 
@@ -159,7 +153,7 @@ int book_find(const struct book *b, const struct book *other,
     char here[BOOK_TEXT_MAX];
     if (!b || b->n == 0 || text.n > BOOK_TEXT_MAX)
         return -1;
-    uint16_t h = hash(text);
+    uint16_t h = str_hash16(text);
     for (uint32_t i = 0; i < b->n; i++) {
         if (b->entries[i].hash != h)
             continue;

@@ -106,7 +106,8 @@ static enum terse_err look_at(struct state *s, const struct plan *p,
                               const uint8_t *in, unsigned n,
                               struct terse_work *work, size_t *size,
                               int *best) {
-    for (unsigned i = 0; i<n && * size> p->bare.n / GOOD_ENOUGH; i++) {
+    size_t enough = p->bare.n / GOOD_ENOUGH;
+    for (unsigned i = 0; i<n && * size> enough; i++) {
         const struct template *t = &s->templates[in[i]];
         struct terse_str whole;
         bool fits;

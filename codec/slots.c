@@ -38,13 +38,6 @@ void slots_fini(struct slots *s) {
     *s = (struct slots){0};
 }
 
-static uint16_t hash(struct terse_str s) {
-    uint32_t h = UINT32_C(2166136261);
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
-    return (uint16_t)(h ^ h >> 16);
-}
-
 /* What slot i counts for. */
 static size_t cost(const struct slots *s, uint32_t i) {
     return i < s->have && s->slot[i].full ? SLOT_COST + s->slot[i].n : 0;
@@ -90,7 +83,7 @@ enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
         memcpy(s->text + s->text_n, text.p, text.n);
     s->slot[i] = (struct slot){.at = s->text_n,
                                .n = (uint16_t)text.n,
-                               .hash = hash(text),
+                               .hash = str_hash16(text),
                                .full = true};
     s->text_n += (uint32_t)text.n;
     s->budget->now += (uint32_t)(SLOT_COST + text.n - had);
@@ -100,7 +93,7 @@ enum terse_err slots_set(struct slots *s, uint32_t i, struct terse_str text) {
 int slots_find(const struct slots *s, struct terse_str text) {
     if (text.n < WORTH)
         return -1;
-    uint16_t h = hash(text);
+    uint16_t h = str_hash16(text);
     for (uint32_t i = 0; i < s->have; i++) {
         const struct slot *slot = &s->slot[i];
         if (slot->hash == h && slot->full &&

@@ -18,4 +18,18 @@ static inline bool str_is(struct terse_str a, const char *s) {
     return str_eq(a, str_of(s));
 }
 
+/* FNV-1a. */
+static inline uint32_t str_hash(struct terse_str s) {
+    uint32_t h = UINT32_C(2166136261);
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (uint8_t)s.p[i]) * UINT32_C(16777619);
+    return h;
+}
+
+/* The same in two bytes, for a table that is small. */
+static inline uint16_t str_hash16(struct terse_str s) {
+    uint32_t h = str_hash(s);
+    return (uint16_t)(h ^ h >> 16);
+}
+
 #endif

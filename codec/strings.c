@@ -190,12 +190,10 @@ static enum terse_err put_new_slot(const struct strings *s,
 /* A stem that comes a second time is to enter the book. */
 static void note_stem(struct strings *s, struct terse_str jid) {
     struct terse_str stem = stem_of(jid);
-    uint32_t h = UINT32_C(2166136261);
+    uint32_t h = str_hash(stem);
     if (stem.n == 0 || !s->stems || s->stem_n > 0 ||
         book_find(s->book, s->other, stem) >= 0)
         return;
-    for (size_t i = 0; i < stem.n; i++)
-        h = (h ^ (uint8_t)stem.p[i]) * UINT32_C(16777619);
     for (unsigned i = 0; i < STEMS; i++) {
         if (s->stems->hash[i] != h)
             continue;
