@@ -153,9 +153,9 @@ static const struct config_row config_rows[] = {
     {"coalesce", ROW_DURATION, "60s", true, AT(coalesce), 0, HOUR, NULL,
      "Time for which presence, chat states and acknowledgements wait for a\n"
      "frame that may not, while the client is inactive (XEP-0352); 0s: they\n"
-     "do not wait."},
+     "do not wait. A client may ask for less, never for more."},
     {"coalesce_bytes", ROW_BYTES, "8k", true, AT(coalesce_bytes), 0, 1048576,
-     NULL, "Bytes of them that may wait."},
+     NULL, "Bytes of them that may wait; likewise."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,

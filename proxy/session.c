@@ -189,8 +189,10 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
               NULL);
 }
 
-/* A header of ours for a client that got none; and then what `xml` adds. */
-static void say(struct session *s, const char *condition, const char *text) {
+/* A header of ours for a client that got none, and then an error, or none;
+ * more: as bridge_error has it. */
+static void say_more(struct session *s, const char *condition, const char *text,
+                     const char *more) {
     char xml[BRIDGE_TEXT], id[17];
     uint64_t random = 0;
 
@@ -201,11 +203,15 @@ static void say(struct session *s, const char *condition, const char *text) {
     snprintf(id, sizeof(id), "%016" PRIx64, random);
     bridge_header(xml, s->asked[0] ? s->asked : NULL, NULL, id);
     if (condition)
-        bridge_error(xml, condition, text);
+        bridge_error(xml, condition, text, more);
     else
         strcat(xml, BRIDGE_FOOTER);
     if (frame_leg_say(&s->front, xml))
         log_event(LOG_WARN, s->id, "unsaid", "condition", condition, NULL);
+}
+
+static void say(struct session *s, const char *condition, const char *text) {
+    say_more(s, condition, text, NULL);
 }
 
 static void footer(struct session *s) {
@@ -215,6 +221,11 @@ static void footer(struct session *s) {
 }
 
 void session_fail(struct session *s, const char *condition, const char *text) {
+    session_fail_more(s, condition, text, NULL);
+}
+
+void session_fail_more(struct session *s, const char *condition,
+                       const char *text, const char *more) {
     if (s->state == STATE_OVER)
         return;
     log_event(LOG_WARN, s->id, "failed", "condition", condition, "text", text,
@@ -222,7 +233,7 @@ void session_fail(struct session *s, const char *condition, const char *text) {
     if (s->server_error)
         say(s, NULL, NULL); /* the client knows worse already */
     else
-        say(s, condition, text);
+        say_more(s, condition, text, more);
     frame_leg_bye(&s->front, condition);
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
@@ -659,9 +670,12 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
     if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info) ||
         stream_from_client(s, info, frame, n))
         return;
-    if (s->state == STATE_LOGIN && s->offered && of_sasl2(info)) {
-        login_from_client(s, info, frame, n);
-        return;
+    if (s->state == STATE_LOGIN && of_sasl2(info)) {
+        if (s->offered) {
+            login_from_client(s, info, frame, n);
+            return;
+        }
+        login_watch(s, info, frame, n);
     }
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)
