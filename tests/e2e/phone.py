@@ -103,6 +103,13 @@ class Phone:
             self.handled = (self.handled + 1) % 2 ** 32
         if element.tag == SASL2 + 'success':
             self.success(element)
+        elif element.tag == SM + 'enabled':
+            self.id = element.get('id')
+            self.handled = self.sent = self.acked = 0
+            self.counting = True
+        elif element.tag == SM + 'resumed':
+            self.acked = int(element.get('h'))
+            self.counting = True
         self.inbox.append(element)
 
     def success(self, element):
@@ -182,6 +189,32 @@ class Phone:
                     scram.expected), 'who is that server?'
             await self.expect(lambda e: e.tag == FEATURES)
         return step
+
+    async def classic(self, port, resume=None):
+        """SASL as RFC 6120 has it, then XEP-0198 by itself: <resumed/>,
+        <enabled/> or <failed/>."""
+        await self.connect(port)
+        self.open()
+        await self.expect(lambda e: e.tag == FEATURES)
+        initial = b64(f'\0{self.user}\0{self.password}'.encode())
+        await self.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+                        f"mechanism='PLAIN'>{initial}</auth>")
+        step = await self.expect(lambda e: e.tag.startswith(SASL))
+        assert step.tag == SASL + 'success', step.tag
+        await self.send(HEADER.format(self.domain))
+        await self.expect(lambda e: e.tag == FEATURES)
+        if resume:
+            await self.send(f"<resume xmlns='urn:xmpp:sm:3' h='{self.handled}' "
+                            f'previd={quoteattr(resume)}/>')
+        else:
+            await self.send(
+                "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:"
+                "xmpp-bind'/></iq>")
+            bound = await self.expect(lambda e: e.get('id') == 'b')
+            self.jid = bound.findtext('.//{urn:ietf:params:xml:ns:xmpp-bind}jid')
+            await self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        return await self.expect(lambda e: e.tag in (
+            SM + 'resumed', SM + 'enabled', SM + 'failed'))
 
     async def comeback(self, port, token=None, user=None, resume=None,
                        count=None, early=True):

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from fake_server import Session
-from phone import BIND2, CLIENT, FAST, FEATURES, SASL2, SM, Phone
+from phone import BIND2, CLIENT, FAST, FEATURES, SASL, SASL2, SM, Phone
 from test_limits import FAKE, Scene, message, native
 
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
@@ -231,6 +231,82 @@ async def test_server_that_acknowledges_what_it_was_not_sent(world):
     assert error.find(TOO_HIGH).attrib == {'h': '7', 'send-count': '1'}
     await asyncio.wait_for(session.ended.wait(), 10)
     assert session.footer
+
+
+# -- nothing before authentication ---------------------------------------------------
+
+
+async def test_nothing_is_acted_on_before_authentication(world):
+    """Who has no good token says in its first flight that all was received, and
+    sends on: the session that it means does not move, drops nothing, and hears
+    nothing of it."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    await session.send(message('one') + message('two'))
+    await hear(phone, 'one', 'two')
+    thief = Phone('user', 'pw', FAKE)
+    thief.id, thief.token = phone.id, 'A' * 32
+    await thief.connect(tersed.port)
+    thief.open()
+    thief.authenticate('HT-SHA-256-NONE', b64(b'user\0' + hmac.digest(
+        thief.token.encode(), b'Initiator', 'sha256')), phone.id, bind=False,
+        count=2, extra="<fast xmlns='urn:xmpp:fast:0'/>")
+    thief.write(ack(2), INACTIVE, message('stolen'))
+    await thief.flush()
+    failure = await thief.expect(lambda e: e.tag == SASL2 + 'failure')
+    assert failure[0].tag.endswith('}not-authorized')
+    thief.peer.close()
+    # The same with a password that is wrong, which only the server can tell.
+    fake.kind = Refusing
+    wrong = Phone('user', 'wrong', FAKE)
+    step = await wrong.login(tersed.port, resume=phone.id, count=2)
+    assert step.tag == SASL2 + 'failure'
+    wrong.peer.close()
+    await session.send("<r xmlns='urn:xmpp:sm:3'/>" + message('three'))
+    await hear(phone, 'three')
+    assert session.acked == 0 and session.elements.empty()
+    assert b'stolen' not in session.bytes and b'inactive' not in session.bytes
+    phone.handled = 1  # 'two' and 'three' never made it: they are still here
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+    await hear(phone, 'two', 'three')
+
+
+class Refusing(Session):
+    async def came(self, element):
+        if element.tag == SASL + 'auth':
+            await self.send("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                            '<not-authorized/></failure>')
+
+
+async def test_token_is_for_its_domain(world):
+    fake = await world.fake(bound_features=BIND + MANAGED, kind=Managed)
+    fake.resumes = None
+    other = 'other.example.net'
+    tersed = world.proxy(fake.port, {
+        other: {'server': f'127.0.0.1:{fake.port}', 'starttls': 'off'}},
+        log_level='debug')
+    phone, _, _ = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    phone.domain = other
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'failure'
+    phone.domain = FAKE
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
+async def test_token_ends_with_the_servers_stream(world):
+    """An account is closed, say: the server's word is the last, for a phone
+    that is away as well."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    await session.send("<stream:error><not-authorized xmlns='urn:ietf:params:"
+                       "xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+    await asyncio.wait_for(session.ended.wait(), 10)
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'failure'
 
 
 # -- a server that cannot do it -----------------------------------------------------
