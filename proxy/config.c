@@ -146,6 +146,11 @@ static const struct config_row config_rows[] = {
      "When it is lost, the server is read no more at that."},
     {"hold_bytes", ROW_BYTES, "256k", true, AT(hold_bytes), 1024, 67108864,
      NULL, "The same in bytes."},
+    {"location", ROW_STRING, NULL, true, AT(location), 0, 0, NULL,
+     "Where clients reach this very tersed, `one.example.net:5351`, if a load\n"
+     "balancer stands before several: they are told so (XEP-0198, "
+     "<enabled/>),\n"
+     "since it alone holds their sessions and knows their tokens."},
     {"token_lifetime", ROW_DURATION, "1440m", true, AT(token_lifetime), 100,
      24 * HOUR, NULL,
      "Time for which a client may come back by a token (XEP-0484), if its\n"
@@ -258,6 +263,7 @@ void config_rele(struct config *config) {
     net_tls_rele(config->tls);
     free(config->certificate);
     free(config->ticket_secret);
+    free(config->location);
     free(config->key);
     free(config->ws_path);
     free(config->ws_origins);

@@ -469,6 +469,21 @@ static void sasl_step(struct session *s, const struct terse_node *node) {
 /* ---- the second stream
  * ------------------------------------------------------------- */
 
+static enum terse_err put_enabled(const struct session *s,
+                                  struct terse_buf *xml) {
+    const struct login *login = s->login;
+    const char *location = s->config->location;
+    enum terse_err err = sasl2_print(xml, "<enabled xmlns='" NS_SM "'");
+
+    if (!err && login->sm_id[0])
+        err = sasl2_print(xml, " id='%s' resume='true'", login->sm_id);
+    if (!err && login->sm_id[0] && location)
+        err = sasl2_print(xml, " location='%s'", location);
+    if (!err && login->sm_max)
+        err = sasl2_print(xml, " max='%u'", (unsigned)login->sm_max);
+    return err ? err : sasl2_print(xml, "/>");
+}
+
 static enum terse_err put_success(struct session *s, struct terse_buf *xml) {
     struct login *login = s->login;
     const struct sasl2 *sasl = &login->sasl;
@@ -496,15 +511,8 @@ static enum terse_err put_success(struct session *s, struct terse_buf *xml) {
                                "ns:xmpp-stanzas'/></failed>");
     if (!err && login->jid[0])
         err = sasl2_print(xml, "<bound xmlns='" NS_BIND2 "'>");
-    if (!err && login->enabled) {
-        err = sasl2_print(xml, "<enabled xmlns='" NS_SM "'");
-        if (!err && login->sm_id[0])
-            err = sasl2_print(xml, " id='%s' resume='true'", login->sm_id);
-        if (!err && login->sm_max)
-            err = sasl2_print(xml, " max='%u'", (unsigned)login->sm_max);
-        if (!err)
-            err = sasl2_print(xml, "/>");
-    }
+    if (!err && login->enabled)
+        err = put_enabled(s, xml);
     if (!err && login->enable_failed)
         err = sasl2_print(xml, "<failed xmlns='" NS_SM
                                "'><feature-not-implemented xmlns='urn:ietf:"

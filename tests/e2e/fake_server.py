@@ -221,10 +221,10 @@ class RawPeer:
         self.received = bytearray()
 
     @classmethod
-    async def dial(cls, port):
+    async def dial(cls, port, tls=None):
         peer = cls()
-        peer.reader, peer.writer = await asyncio.open_connection('127.0.0.1',
-                                                                 port)
+        peer.reader, peer.writer = await asyncio.open_connection(
+            '127.0.0.1', port, **(tls or {}))
         return peer
 
     async def send(self, data, chunk=0):

@@ -56,17 +56,18 @@ class Scram:
 
 class Phone:
     bounds = b''  # fields of Frame beside its header
+    tls = {}      # asyncio.open_connection's options for it
 
     def __init__(self, user, password, domain, agent=AGENT):
         self.user, self.password = user, password
         self.domain, self.agent = domain, agent
-        self.id = self.token = self.jid = None
+        self.id = self.token = self.jid = self.location = None
         self.handled = self.sent = self.acked = 0
         self.counting = False
         self.peer, self.inbox = None, []
 
     async def connect(self, port):
-        self.peer = await RawPeer.dial(port)
+        self.peer = await RawPeer.dial(port, self.tls)
         self.out, self.known = b'TRS1', 0
         # What was counted as heard was heard.
         self.inbox = [e for e in self.inbox if e.tag == CLIENT + 'message']
@@ -119,7 +120,7 @@ class Phone:
         if token is not None:
             self.token = token.get('token')
         if enabled is not None:
-            self.id = enabled.get('id')
+            self.id, self.location = enabled.get('id'), enabled.get('location')
             self.handled = self.sent = self.acked = 0
             self.counting = True
         if resumed is not None:
