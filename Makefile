@@ -204,6 +204,11 @@ bench-connections: ## of these, thousands of idle sessions: memory, CPU, time to
 	@$(MAKE) all $(LOADS)
 	@O='$(O)' bench/run connections
 
+scale-table: ## docs/scale.md's arithmetic, from the JSON of bench-connections and bench-proxy
+	@O='$(O)' scripts/scale-table
+
+.PHONY: scale-table
+
 lint: ## format, #include directions, white space, cppcheck
 	@scripts/deps $(DEPS_LINT)
 	@scripts/lint $(OWN_C)

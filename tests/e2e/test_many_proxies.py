@@ -1,6 +1,6 @@
 """Two tersed behind HAProxy in front of ejabberd, from the files of
-deploy/haproxy/ and deploy/ejabberd.yml: no store is shared, and nothing is lost
-when one dies."""
+deploy/haproxy/ and deploy/ejabberd.yml, and in front of Prosody: no store is
+shared, and nothing is lost when one dies."""
 import asyncio
 import os
 import signal
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(not balanced.PATH, reason='no haproxy here')
 PHONE = '127.0.0.2'  # an address of its own
 
 
-@pytest.fixture
-def world(ejabberd):
+@pytest.fixture(params=['ejabberd', 'prosody'])
+def world(request):
     scene = Scene()
-    scene.server = ejabberd
+    scene.server = request.getfixturevalue(request.param)
     return scene
 
 
@@ -34,7 +34,8 @@ async def cluster(world):
     with open(secret, 'wb') as f:
         f.write(os.urandom(32))
     proxies = [world.run(balanced.Deployed(
-        name, world.server.deployed, world.server.ca, certificate, secret))
+        name, getattr(world.server, 'deployed', world.server.starttls),
+        world.server.ca, certificate, secret))
         for name in ('one', 'two')]
     world.context = ssl.create_default_context(cafile=certificate)
     world.balancer = world.run(balanced.Haproxy(proxies))
