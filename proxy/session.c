@@ -854,6 +854,8 @@ static void step_late(void *arg) {
         hang_up(s, "connection-timeout",
                 "handshake_timeout: no binding is known");
     } else if (!s->watching) {
+        /* Who has come back may yet find the session at the server. */
+        s->footed |= s->state == STATE_RESUMING;
         session_fail(s, "remote-connection-failed",
                      "The server did not answer in time.");
     } else if (stuck(s->front.conn, s->watch_front)) {

@@ -28,6 +28,7 @@ class Managed(Session):
     handled = None  # from the peer; None: not yet counted
     resumes = None  # what it says to <resume/>: its h
     acked = 0
+    mute = False    # it answers no <r/>
 
     async def came(self, element):
         answer = self.answer(element)
@@ -50,7 +51,7 @@ class Managed(Session):
             return (f"<resumed xmlns='urn:xmpp:sm:3' h='{self.handled}' "
                     f"previd='{element.get('previd')}'/>")
         if element.tag == SM + 'r':
-            return f"<a xmlns='urn:xmpp:sm:3' h='{self.handled}'/>"
+            return '' if self.mute else f"<a xmlns='urn:xmpp:sm:3' h='{self.handled}'/>"
         if element.tag == SM + 'a':
             self.acked = int(element.get('h'))
             return ''
@@ -231,6 +232,62 @@ async def test_server_that_acknowledges_what_it_was_not_sent(world):
     assert error.find(TOO_HIGH).attrib == {'h': '7', 'send-count': '1'}
     await asyncio.wait_for(session.ended.wait(), 10)
     assert session.footer
+
+
+@pytest.mark.parametrize('stands', [True, False])
+async def test_two_come_back_while_the_server_has_not_answered(world, stands):
+    """The first waits to hear what the server has, and is still there, or lost
+    again, when the second comes: by password, since the token is used up. The
+    second gets it all, once."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    session.mute = True
+    await phone.send(message('up'))
+    await session.bodies('up')
+    await session.send(message('down'))
+    await hear(phone, 'down')
+    phone.handled -= 1  # it never made it
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(phone.comeback(tersed.port), 0.5)
+    tersed.until_logged('to=resuming')
+    first = phone.peer
+    if not stands:
+        await phone.drop()
+    second = asyncio.create_task(phone.login(tersed.port, resume=phone.id))
+    await asyncio.sleep(0.7)
+    assert not second.done()
+    await session.send(ack(1))
+    success = await second
+    assert success.find(SM + 'resumed').get('h') == '1'
+    await hear(phone, 'down')
+    if stands:
+        await asyncio.wait_for(first.until_end(), 10)
+    await session.send(message('more'))
+    await hear(phone, 'more')
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost', 2)
+    session.mute = False
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
+async def test_server_that_does_not_answer_keeps_its_session(world):
+    """Whoever comes back hears of it after a while; the server gets no footer,
+    so the session can be resumed there."""
+    fake, tersed = await scripted(world, negotiate_timeout='1s')
+    phone, _, session = await enter(fake, tersed)
+    session.mute = True
+    await phone.send(message('up'))
+    await session.bodies('up')
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    back = asyncio.create_task(phone.comeback(tersed.port))
+    await asyncio.wait_for(session.ended.wait(), 10)
+    assert not session.footer
+    with pytest.raises(AssertionError, match='the connection ended'):
+        await back
+    assert phone.inbox[-1].find(ERRORS + 'remote-connection-failed') is not None
 
 
 # -- nothing before authentication ---------------------------------------------------
