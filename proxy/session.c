@@ -481,14 +481,20 @@ static bool of_sasl2(const struct terse_frame_info *info) {
            memcmp(info->ns.p, BRIDGE_NS_SASL2, info->ns.n) == 0;
 }
 
+/* A login of ours is under way: the server has to hear nothing else. */
+static bool logging_in(const struct session *s) {
+    return s->login &&
+           (s->login->step == LOGIN_JUMP || s->login->step == LOGIN_AUTH);
+}
+
 /* What came before its time, once it has come: for XEP-0388 that is when the
  * features tell who speaks it. */
 static void take_early(struct session *s) {
     struct terse_buf early = s->early;
     struct terse_frame_info info;
 
-    if (!early.len || s->state != STATE_LOGIN ||
-        (s->login && s->login->step == LOGIN_JUMP) || !s->back.conn)
+    if (!early.len || (s->state != STATE_LOGIN && s->state != STATE_UP) ||
+        logging_in(s) || !s->back.conn)
         return;
     if (!s->featured &&
         !terse_frame_info(s->bridge.schema, terse_buf_data(&early), early.len,
@@ -676,6 +682,9 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
             return;
         }
         login_watch(s, info, frame, n);
+    } else if (s->state == STATE_LOGIN && s->offered && logging_in(s)) {
+        come_early(s, frame, n); /* behind <authenticate/>: for later */
+        return;
     }
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)

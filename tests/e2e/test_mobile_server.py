@@ -366,6 +366,26 @@ async def test_token_ends_with_the_servers_stream(world):
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'failure'
 
 
+async def test_stanza_in_the_flight_of_the_login_comes_after_it(world):
+    """The server could not take it behind <auth/>. It counts like any other, and
+    what follows it stays behind it."""
+    fake, tersed = await scripted(world)
+    phone = Phone('user', 'pw', FAKE)
+    await phone.connect(tersed.port)
+    phone.open()
+    phone.authenticate('PLAIN', plain())
+    phone.write(message('one'), message('two'))
+    await phone.flush()
+    await phone.expect(lambda e: e.tag == SASL2 + 'success')
+    assert phone.trips == 1
+    session = await fake.session()
+    await session.bodies('one', 'two')
+    assert session.handled == 2
+    await told(phone, 2)
+    await phone.send(message('three'))
+    await session.bodies('three')
+
+
 # -- a server that cannot do it -----------------------------------------------------
 
 
