@@ -13,6 +13,9 @@
 #include "proxy/login.h"
 #include "proxy/stream.h"
 
+/* More than a domain of DNS has. */
+enum { DOMAIN_MAX = 256 };
+
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
 /* ---- state ------------------------------------------------------------------
@@ -556,11 +559,23 @@ void session_go_on(struct session *s) {
 /* ---- frames from the client
  * ---------------------------------------------------- */
 
+/* Notes what domain the client named. Most call it as we do. */
+static bool note_asked(struct session *s, const char *asked) {
+    if (s->domain && strcmp(s->domain->name, asked) == 0) {
+        s->asked = s->domain->name;
+        return true;
+    }
+    free(s->named);
+    s->named = strdup(asked);
+    s->asked = s->named ? s->named : "";
+    return s->named != NULL;
+}
+
 /* Reads what domain the header asks for; false if the session failed. */
 static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
     struct terse_buf to;
     enum terse_err err;
-    char asked[sizeof(s->asked)] = "";
+    char asked[DOMAIN_MAX] = "";
     bool found = false;
 
     terse_buf_init(&to, 4096);
@@ -573,8 +588,11 @@ static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
         session_fail(s, "host-unknown", "The new header names another domain.");
         return false;
     }
-    memcpy(s->asked, asked, sizeof(asked));
-    s->domain = config_find(s->config, s->asked);
+    s->domain = config_find(s->config, asked);
+    if (!note_asked(s, asked)) {
+        session_fail(s, "resource-constraint", "out of memory");
+        return false;
+    }
     if (!s->domain)
         session_fail(s, "host-unknown", "This domain is not served here.");
     return s->domain != NULL;
@@ -867,6 +885,7 @@ static void session_fini(struct net_owner *owner) {
     xml_leg_fini(&s->back);
     terse_buf_fini(&s->open);
     terse_buf_fini(&s->held);
+    free(s->named);
     config_rele(s->config);
     net_owner_fini(&s->owner);
     free(s);
@@ -920,6 +939,7 @@ void session_accept(void *arg, struct nng_stream *stream) {
         return;
     }
     s->server = server;
+    s->asked = "";
     net_stream_peer(stream, s->peer, &s->port);
     snprintf(port, sizeof(port), "%u", s->port);
     if (!server_admit(server, s, &hit)) {

@@ -33,7 +33,8 @@ struct session {
     struct net_timer *step;       /* for the state, or for a full queue */
     struct net_timer *pace;       /* while slowed; NULL if it never was */
     struct config_domain *domain; /* of config */
-    char asked[256];              /* the domain that the client named */
+    const char *asked;            /* the domain that the client named, or "" */
+    char *named;                  /* owned: asked, if it is not domain->name */
     struct terse_buf open;        /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
