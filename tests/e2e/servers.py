@@ -80,12 +80,20 @@ class Server:
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
         self.log = os.path.join(self.dir, 'log', f'{self.name}.log')
         try:
-            subprocess.run([self.script('up'), self.dir, str(self.base)],
-                           env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},
-                           check=True, timeout=90)
+            self.up()
         except BaseException:
             self.stop()
             raise
+
+    def up(self):
+        subprocess.run([self.script('up'), self.dir, str(self.base)],
+                       env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},
+                       check=True, timeout=90)
+
+    def down(self, *how):
+        """Ends it; what it has stored stays. --kill: without a word."""
+        subprocess.run([self.script('down'), self.dir, *how], check=True,
+                       timeout=30)
 
     def script(self, name):
         return os.path.join(HERE, 'server', f'{self.name}-{name}.sh')
