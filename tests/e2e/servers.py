@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, os.environ.get('O', 'build'))
 DOMAIN = 'im.example.net'
 # One port block is BLOCK ports wide; blocks are tried from FIRST on.
-FIRST, LAST, BLOCK = 25000, 25900, 100
+FIRST, LAST, BLOCK = 25000, 31900, 100
 SANITIZER = re.compile(
     r'ERROR: AddressSanitizer|runtime error:|LeakSanitizer|ThreadSanitizer')
 START_TIMEOUT = 20
