@@ -5,15 +5,17 @@
  * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
  * -> (gate) -> (decrypt) -> the owner.
  *
- * Life: three aios, each posted at most once at a time; `posted` counts them.
- * When the owner closes, the timer aio is posted as a deadline; until then it
- * serves to pump from nowhere in particular. Whoever
- * finds the work done cuts the deadline short. When the timer's callback runs,
- * the stream is closed, which ends the other aios; the callback that brings
- * `posted` to zero frees, after it has unlocked. Nothing is posted on the
- * stream once it is closed: nng would never complete it.
+ * Life: a read, a send, which is there only while the socket takes no more, and
+ * a place among what is due; each is posted at most once at a time, and
+ * `posted` counts them. When the owner closes, the place is for the deadline;
+ * until then it serves to pump from nowhere in particular. Whoever finds the
+ * work done cuts the deadline short. When it is over, the stream is closed,
+ * which ends the read and the send; the callback that brings `posted` to zero
+ * frees, after it has unlocked. Nothing is posted on the stream once it is
+ * closed: nng would never complete it. None of this needs memory.
  */
 #include "net/aio.h"
+#include "net/due.h"
 #include "net/framer.h"
 #include "net/tls.h"
 
@@ -22,13 +24,14 @@
 #include <string.h>
 
 enum {
-    CONN_SMALL = 256,    /* bytes of one read, of a connection that is quiet */
-    CONN_LARGE = 16384,  /* and while there is more than that */
+    CONN_SMALL = 256,    /* bytes that are waited for */
+    CONN_LARGE = 16384,  /* and what is read with them, if there is more */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
     TLS_FIRST_BYTE = 0x16,
     CONN_LINGER = 4 << 20, /* bytes that are dropped while we linger */
+    CONN_RETRY = 20,       /* ms, where there is no memory to wait with */
 };
 
 enum conn_stage {
@@ -40,6 +43,7 @@ enum conn_stage {
 };
 
 struct net_conn {
+    struct due due; /* first: to pump soon; once closed, the deadline */
     _Atomic(struct net_owner *) owner;
     struct net_owner *former; /* before it was moved; held, since callbacks may
                                  wait for its lock */
@@ -48,12 +52,12 @@ struct net_conn {
     struct net_marks marks;
     enum conn_stage stage;
     nng_stream *stream;
-    nng_aio *recv, *send;
-    nng_aio *timer; /* pumps soon; once closed, the deadline */
+    nng_aio *recv;
+    nng_aio *send; /* NULL: the socket has room, or there was no memory */
+    nng_time end;  /* the deadline, once closed */
     unsigned posted;
-    bool receiving, sending; /* which of them are posted */
-    bool tasking;            /* the timer is, to pump soon */
-    nng_duration deadline;   /* from when the owner closed */
+    bool receiving, sending, waiting; /* what of read, send, due is posted */
+    bool starved;                     /* what is to be sent needs another try */
     bool paused;
     bool linger;   /* how the owner wants to close */
     bool heard;    /* the peer has said its last word */
@@ -72,17 +76,17 @@ struct net_conn {
     struct net_gate gate;
     struct net_ends *ends; /* of a PROXY header; NULL: there was none */
     struct net_buf plain, wire;
-    uint8_t *large;  /* CONN_LARGE bytes to read into, while there is much */
-    uint8_t *raw;    /* what is read into: small or large */
+    uint8_t *raw;    /* what was read: in small, large, or conn_received's */
     size_t raw_len;  /* bytes in raw, not yet taken */
+    uint8_t *large;  /* what small has no room for, and cannot be taken now */
+    size_t cap;      /* of large */
     size_t lingered; /* bytes dropped after the owner closed */
-    bool filled;     /* the last read was as much as could be */
-    bool topping;    /* the read that is posted is conn_top_up's */
     uint8_t small[CONN_SMALL];
 };
 
 static void conn_pump(struct net_conn *conn);
 static void conn_send(struct net_conn *conn);
+static void conn_sent(void *arg);
 
 /* ---- life ------------------------------------------------------------------
  */
@@ -105,7 +109,6 @@ static void conn_gone(struct net_conn *conn) {
     nng_stream_free(conn->stream);
     nng_aio_reap(conn->recv);
     nng_aio_reap(conn->send);
-    nng_aio_reap(conn->timer);
     tls_free(conn->tls);
     net_tls_rele(conn->gate.tls);
     free(conn->ends);
@@ -131,35 +134,51 @@ static void conn_leave(struct net_conn *conn) {
         conn_gone(conn);
 }
 
+/* The callback of `due` comes in ms, or before. */
+static void conn_wake(struct net_conn *conn, uint32_t ms) {
+    if (conn->waiting) {
+        due_hurry(&conn->due, ms);
+        return;
+    }
+    conn->waiting = true;
+    conn->posted++;
+    due_set(&conn->due, ms);
+}
+
 /* The work of closing is done, or hopeless: no need to wait for the deadline.
  */
 static void conn_finish(struct net_conn *conn) {
     if (conn->stage != STAGE_FLUSH && conn->stage != STAGE_LINGER)
         return;
     conn->stage = STAGE_ENDING;
-    nng_aio_abort(conn->timer, NNG_ECANCELED);
+    conn_wake(conn, 0);
 }
 
-/* The deadline of a connection that was closed begins. */
-static void conn_begin_deadline(struct net_conn *conn) {
-    conn->posted++;
-    nng_sleep_aio(conn->deadline, conn->timer);
-}
+/* The owner has closed: the end, or what is to be done until then. */
+static void conn_wait_end(struct net_conn *conn) {
+    nng_time now = nng_clock();
 
-static void conn_timer(void *arg) {
-    struct net_conn *conn = arg;
-    bool task;
-
-    conn_enter(conn);
-    task = conn->tasking;
-    conn->tasking = false;
-    if (task && conn->stage == STAGE_OPEN) {
-        conn_pump(conn);
-    } else if (task && conn->stage != STAGE_ENDING) {
-        conn_begin_deadline(conn); /* closed while this was under way */
-    } else {
+    if (conn->stage == STAGE_ENDING || conn->end <= now) {
         conn->stage = STAGE_CLOSED;
         nng_stream_close(conn->stream);
+        return;
+    }
+    conn_wake(conn, (uint32_t)(conn->end - now));
+    if (conn->starved)
+        conn_send(conn);
+}
+
+static void conn_due(struct due *due) {
+    struct net_conn *conn = (struct net_conn *)due;
+
+    conn_enter(conn);
+    conn->waiting = false;
+    if (conn->stage == STAGE_OPEN) {
+        if (conn->starved)
+            conn_send(conn);
+        conn_pump(conn);
+    } else if (conn->stage != STAGE_CLOSED) {
+        conn_wait_end(conn);
     }
     conn_leave(conn);
 }
@@ -167,11 +186,8 @@ static void conn_timer(void *arg) {
 /* Pumps soon, on another thread: for what must not be called from
  * within a function of the owner. */
 static void conn_later(struct net_conn *conn) {
-    if (conn->tasking || conn->stage != STAGE_OPEN)
-        return;
-    conn->tasking = true;
-    conn->posted++;
-    nng_sleep_aio(0, conn->timer);
+    if (conn->stage == STAGE_OPEN)
+        conn_wake(conn, 0);
 }
 
 /* The connection is of no more use. The owner hears of it at once if we are in
@@ -294,6 +310,20 @@ static size_t conn_send_now(struct net_conn *conn, const nng_iov *iov) {
     return nng_aio_result(aio) ? 0 : nng_aio_count(aio);
 }
 
+/* Sends wire as soon as the socket has room. */
+static void conn_send_later(struct net_conn *conn, const nng_iov *iov) {
+    if (!conn->send && nng_aio_alloc(&conn->send, conn_sent, conn))
+        conn->send = NULL;
+    if (!conn->send || nng_aio_set_iov(conn->send, 1, iov)) {
+        conn->starved = true;
+        conn_wake(conn, CONN_RETRY);
+        return;
+    }
+    conn->sending = true;
+    conn->posted++;
+    nng_stream_send(conn->stream, conn->send);
+}
+
 /* Sends wire, and what can be sent after it. */
 static void conn_send(struct net_conn *conn) {
     nng_iov iov;
@@ -301,6 +331,7 @@ static void conn_send(struct net_conn *conn) {
 
     if (conn->sending || conn->stage > STAGE_FLUSH)
         return;
+    conn->starved = false;
     if (conn->broken || conn->mute) {
         conn_finish(conn);
         return;
@@ -309,23 +340,24 @@ static void conn_send(struct net_conn *conn) {
         iov.iov_buf = conn->wire.data + conn->wire.off;
         iov.iov_len = conn->wire.len;
         n = conn_send_now(conn, &iov);
-        if (n) {
-            net_buf_consume(&conn->wire, n);
-            continue;
-        }
-        if (nng_aio_set_iov(conn->send, 1, &iov)) {
-            conn_break(conn, NET_ENOMEM, NULL);
+        if (!n) {
+            conn_send_later(conn, &iov);
             return;
         }
-        conn->sending = true;
-        conn->posted++;
-        nng_stream_send(conn->stream, conn->send);
-        return;
+        net_buf_consume(&conn->wire, n);
     }
     if (!conn->broken && conn->stage == STAGE_FLUSH)
         conn_flushed(conn);
     if (conn_drained(conn))
         conn_later(conn); /* the owner may be who asked us to send */
+}
+
+/* What may be needed again soon stays. */
+static void conn_drop_send(struct net_conn *conn) {
+    if (conn->sending || net_conn_queued(conn))
+        return;
+    nng_aio_reap(conn->send);
+    conn->send = NULL;
 }
 
 static void conn_sent(void *arg) {
@@ -345,6 +377,7 @@ static void conn_sent(void *arg) {
         conn_send(conn);
     }
     conn_tell_drained(conn);
+    conn_drop_send(conn);
     conn_leave(conn);
 }
 
@@ -353,32 +386,48 @@ void net_conn_flush(struct net_conn *conn) { conn_send(conn); }
 /* ---- in --------------------------------------------------------------------
  */
 
-/* Where the next read goes. Memory for much is there only while there is much,
- * so that a connection that waits holds little. */
-static void conn_choose_raw(struct net_conn *conn) {
-    if (!conn->filled) {
-        free(conn->large);
-        conn->large = NULL;
-    } else if (!conn->large) {
-        conn->large = malloc(CONN_LARGE);
-    }
-    conn->raw = conn->large ? conn->large : conn->small;
+static size_t conn_room(const struct net_conn *conn) {
+    return (conn->raw == conn->small ? CONN_SMALL : conn->cap) - conn->raw_len;
 }
 
-/* Moves what is in the small buffer to a large one. */
-static bool conn_enlarge(struct net_conn *conn) {
-    if (conn->large)
+/* Nothing is left of what was read. */
+static void conn_empty(struct net_conn *conn) {
+    free(conn->large);
+    conn->large = NULL;
+    conn->cap = 0;
+    conn->raw = conn->small;
+    conn->raw_len = 0;
+}
+
+/* Moves the last n bytes of raw to memory of our own, of `cap` bytes. */
+static bool conn_move_raw(struct net_conn *conn, size_t n, size_t cap) {
+    uint8_t *to = cap > CONN_SMALL ? malloc(cap) : conn->small;
+
+    if (!to)
         return false;
-    conn->large = malloc(CONN_LARGE);
-    if (!conn->large)
-        return false;
-    memcpy(conn->large, conn->small, conn->raw_len);
-    conn->raw = conn->large;
+    memmove(to, conn->raw + conn->raw_len - n, n);
+    free(conn->large);
+    conn->large = to == conn->small ? NULL : to;
+    conn->cap = cap;
+    conn->raw = to;
+    conn->raw_len = n;
     return true;
 }
 
-static size_t conn_room(const struct net_conn *conn) {
-    return (conn->large ? CONN_LARGE : CONN_SMALL) - conn->raw_len;
+/* What is left in the memory of conn_received stays for later. */
+static void conn_keep(struct net_conn *conn) {
+    size_t waits = conn->tls ? tls_waiting(conn->tls) : 0;
+    size_t n = waits ? waits : conn->raw_len;
+
+    if (conn->raw == conn->small || conn->raw == conn->large)
+        return;
+    if (!conn_move_raw(conn, n, n)) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        conn_empty(conn);
+        waits = 0;
+    }
+    if (conn->tls)
+        tls_input(conn->tls, conn->raw, waits);
 }
 
 /* At the gate, what is read goes behind what is there and does not suffice: a
@@ -392,8 +441,9 @@ static void conn_receive(struct net_conn *conn) {
         (conn->stage != STAGE_OPEN || conn->paused))
         return;
     if (conn->raw_len == 0)
-        conn_choose_raw(conn);
-    if (conn_room(conn) == 0 && !conn_enlarge(conn)) {
+        conn_empty(conn);
+    if (conn_room(conn) == 0 &&
+        (conn->large || !conn_move_raw(conn, conn->raw_len, CONN_LARGE))) {
         conn_break(conn, NET_ENOMEM, NULL);
         return;
     }
@@ -551,7 +601,9 @@ static void conn_drop(struct net_conn *conn) {
     if (conn->last && conn->raw_len && !conn->heard)
         conn->heard = conn_hears_last(conn);
     conn->lingered += conn->raw_len;
-    conn->raw_len = 0;
+    if (conn->tls)
+        tls_input(conn->tls, NULL, 0);
+    conn_empty(conn);
     /* Whoever goes on and on hears nothing. */
     if (conn->lingered > CONN_LINGER ||
         (conn->heard && conn->stage == STAGE_LINGER))
@@ -568,6 +620,7 @@ static void conn_pump(struct net_conn *conn) {
         ;
     if (conn->stage != STAGE_OPEN)
         conn_drop(conn);
+    conn_keep(conn);
     conn_receive(conn);
     conn->pumping = false;
     conn_report(conn);
@@ -575,59 +628,49 @@ static void conn_pump(struct net_conn *conn) {
 
 /* What is read together is passed on together, so that it leaves together: if
  * the small buffer was filled, the rest is read before anything is delivered.
- * nng reads what is there as it is asked to, so what is aborted is the waiting
- * for more. True: a read is posted. */
-static bool conn_top_up(struct net_conn *conn) {
-    nng_iov iov;
+ * nng reads what is there as it is asked to; what is aborted is the waiting for
+ * more. `much` has CONN_LARGE bytes. If it fails, the next read will say so. */
+static void conn_top_up(struct net_conn *conn, uint8_t *much) {
+    nng_aio *aio = net_aio_of_thread();
+    nng_iov iov = {much + CONN_SMALL, CONN_LARGE - CONN_SMALL};
 
-    if (!conn->filled || conn->gated || conn->paused || conn->broken ||
-        conn->stage != STAGE_OPEN || !conn_enlarge(conn))
-        return false;
-    iov.iov_buf = conn->raw + conn->raw_len;
-    iov.iov_len = conn_room(conn);
-    if (nng_aio_set_iov(conn->recv, 1, &iov))
-        return false;
-    conn->topping = true;
-    conn->receiving = true;
-    conn->posted++;
-    nng_stream_recv(conn->stream, conn->recv);
-    nng_aio_abort(conn->recv, NNG_ECANCELED);
-    return true;
+    if (!aio || nng_aio_set_iov(aio, 1, &iov))
+        return;
+    nng_stream_recv(conn->stream, aio);
+    nng_aio_abort(aio, NNG_ECANCELED);
+    nng_aio_wait(aio);
+    if (nng_aio_result(aio))
+        return;
+    memcpy(much, conn->small, CONN_SMALL);
+    conn->raw = much;
+    conn->raw_len += nng_aio_count(aio);
 }
 
-static void conn_add_raw(struct net_conn *conn, size_t n) {
-    conn->raw_len += n;
-    conn->filled = conn_room(conn) == 0;
-}
-
-/* The end of a read; true: there is something to deliver, or to report. */
-static bool conn_took(struct net_conn *conn) {
-    int rv = nng_aio_result(conn->recv);
-    size_t n = rv ? 0 : nng_aio_count(conn->recv);
-
-    if (conn->topping) {
-        /* If it failed, the next read will say so. */
-        conn->topping = false;
-        conn_add_raw(conn, n);
-        return true;
-    }
-    if (rv == 0 && n == 0)
-        rv = NNG_ECONNSHUT;
-    if (rv) {
-        conn_break(conn, net_err_of(rv), nng_strerror(rv));
-        return true;
-    }
-    conn_add_raw(conn, n);
-    return !conn_top_up(conn);
+/* Whether there may be more than what the small buffer has. */
+static bool conn_filled(const struct net_conn *conn) {
+    return conn->raw == conn->small && conn->raw_len == CONN_SMALL &&
+           !conn->gated && !conn->paused && !conn->broken &&
+           (conn->stage == STAGE_OPEN || conn->stage == STAGE_LINGER);
 }
 
 static void conn_received(void *arg) {
     struct net_conn *conn = arg;
+    uint8_t much[CONN_LARGE];
+    size_t n;
+    int rv;
 
     conn_enter(conn);
     conn->receiving = false;
-    if (conn_took(conn))
-        conn_pump(conn);
+    rv = nng_aio_result(conn->recv);
+    n = rv ? 0 : nng_aio_count(conn->recv);
+    if (rv == 0 && n == 0)
+        rv = NNG_ECONNSHUT;
+    if (rv)
+        conn_break(conn, net_err_of(rv), nng_strerror(rv));
+    conn->raw_len += n;
+    if (conn_filled(conn))
+        conn_top_up(conn, much);
+    conn_pump(conn);
     conn_leave(conn);
 }
 
@@ -652,22 +695,18 @@ enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
                           struct nng_stream *stream,
                           const struct net_marks *marks,
                           const struct net_conn_ops *ops, void *arg) {
-    struct net_conn *conn = calloc(1, sizeof(*conn));
+    struct net_conn *conn = due_init() ? NULL : calloc(1, sizeof(*conn));
 
     if (!conn)
         return NET_ENOMEM;
+    conn->due.cb = conn_due;
     conn->owner = owner;
     conn->marks = *marks;
     conn->ops = ops;
     conn->arg = arg;
     conn->paused = true;
     conn->raw = conn->small;
-    if (nng_aio_alloc(&conn->recv, conn_received, conn) ||
-        nng_aio_alloc(&conn->send, conn_sent, conn) ||
-        nng_aio_alloc(&conn->timer, conn_timer, conn)) {
-        nng_aio_free(conn->recv);
-        nng_aio_free(conn->send);
-        nng_aio_free(conn->timer);
+    if (nng_aio_alloc(&conn->recv, conn_received, conn)) {
         free(conn);
         return NET_ENOMEM;
     }
@@ -764,9 +803,8 @@ void net_conn_close(struct net_conn *conn, enum net_close how, uint32_t ms) {
     conn->stage = STAGE_FLUSH;
     if (how == NET_CLOSE_ABORT || conn->broken || conn->mute)
         ms = 0;
-    conn->deadline = ms > INT32_MAX ? INT32_MAX : (nng_duration)ms;
-    if (!conn->tasking)
-        conn_begin_deadline(conn);
+    conn->end = nng_clock() + ms;
+    conn_wake(conn, ms);
     if (ms)
         conn_send(conn);
 }

@@ -1,50 +1,43 @@
 /*
- * timer.c: one nng_aio that sleeps. A timer that is moved keeps its sleep where
- * the new time is later: the callback sleeps on for the rest.
+ * timer.c: a timer that is moved keeps its place (due.h) where the new time is
+ * later: the callback waits on for the rest. So what is moved with every stanza
+ * costs nothing but a look at the clock.
  */
 #include "net/aio.h"
+#include "net/due.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
-#include <nng/supplemental/util/platform.h>
-
 struct net_timer {
+    struct due place; /* first */
     struct net_owner *owner;
-    nng_aio *aio;
     void (*cb)(void *arg);
     void *arg;
-    nng_time due;   /* when to call back, if armed */
-    nng_time wakes; /* when the sleep ends, if sleeping */
-    bool sleeping;  /* the aio is posted and its callback has not run */
-    bool running;   /* cb is being called */
-    bool armed;     /* the owner wants to be called */
-    bool freed;     /* the owner is done; the callback frees */
+    nng_time due; /* when to call back, if armed */
+    bool placed;  /* in a queue, or its callback is on its way */
+    bool running; /* cb is being called */
+    bool armed;   /* the owner wants to be called */
+    bool freed;   /* the owner is done; the callback frees */
 };
 
-static void timer_gone(struct net_timer *timer) {
-    nng_aio_reap(timer->aio);
-    free(timer);
+static void timer_place(struct net_timer *timer, nng_time now) {
+    timer->placed = true;
+    due_set(&timer->place, timer->due > now ? (uint32_t)(timer->due - now) : 0);
 }
 
-static void timer_sleep(struct net_timer *timer, nng_time now) {
-    timer->wakes = timer->due;
-    timer->sleeping = true;
-    nng_sleep_aio(timer->due > now ? (nng_duration)(timer->due - now) : 0,
-                  timer->aio);
-}
-
-static void timer_woke(void *arg) {
-    struct net_timer *timer = arg;
+static void timer_woke(struct due *place) {
+    struct net_timer *timer = (struct net_timer *)place;
     struct net_owner *owner = timer->owner;
     bool freed;
 
     net_lock(owner);
-    timer->sleeping = false;
-    if (timer->armed && !timer->freed) {
+    timer->placed = false;
+    if (timer->armed) {
         nng_time now = nng_clock();
 
         if (timer->due > now) {
-            timer_sleep(timer, now);
+            timer_place(timer, now);
         } else {
             timer->armed = false;
             timer->running = true;
@@ -52,25 +45,22 @@ static void timer_woke(void *arg) {
             timer->running = false;
         }
     }
-    /* Posted again by us or by cb: that sleep's callback will free. */
-    freed = timer->freed && !timer->sleeping;
+    freed = timer->freed && !timer->placed; /* else by what is on its way */
     net_unlock(owner);
     if (freed) {
-        timer_gone(timer);
+        free(timer);
         net_owner_rele(owner);
     }
 }
 
 enum net_err net_timer_new(struct net_timer **out, struct net_owner *owner,
                            void (*cb)(void *arg), void *arg) {
-    struct net_timer *timer = calloc(1, sizeof(*timer));
+    struct net_timer *timer =
+        due_init() ? NULL : calloc(1, sizeof(struct net_timer));
 
     if (!timer)
         return NET_ENOMEM;
-    if (nng_aio_alloc(&timer->aio, timer_woke, timer)) {
-        free(timer);
-        return NET_ENOMEM;
-    }
+    timer->place.cb = timer_woke;
     timer->owner = owner;
     timer->cb = cb;
     timer->arg = arg;
@@ -84,25 +74,27 @@ void net_timer_set(struct net_timer *timer, uint32_t ms) {
 
     timer->due = now + ms;
     timer->armed = true;
-    if (!timer->sleeping)
-        timer_sleep(timer, now);
-    else if (timer->due < timer->wakes)
-        nng_aio_abort(timer->aio, NNG_ECANCELED);
+    if (timer->placed)
+        due_hurry(&timer->place, ms);
+    else
+        timer_place(timer, now);
 }
 
 void net_timer_stop(struct net_timer *timer) { timer->armed = false; }
 
 void net_timer_free(struct net_timer *timer) {
+    struct net_owner *owner;
+
     if (!timer)
         return;
-    timer->freed = true;
     timer->armed = false;
-    if (timer->sleeping) {
-        nng_aio_abort(timer->aio, NNG_ECANCELED);
-    } else if (!timer->running) {
-        struct net_owner *owner = timer->owner;
-
-        timer_gone(timer);
-        net_owner_rele_locked(owner);
+    if (timer->placed && due_stop(&timer->place))
+        timer->placed = false;
+    if (timer->running || timer->placed) {
+        timer->freed = true;
+        return;
     }
+    owner = timer->owner;
+    free(timer);
+    net_owner_rele_locked(owner);
 }

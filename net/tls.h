@@ -82,8 +82,8 @@ void tls_free(struct tls *tls);
 /* Whether the handshake is done: tls_write works from then on. */
 bool tls_ready(const struct tls *tls);
 
-/* Gives it n bytes that the peer sent. Borrowed until tls_waiting is 0 again;
- * it must be 0 before. */
+/* Gives it n bytes that the peer sent. Borrowed until tls_waiting is 0 again.
+ * It must be 0 before, or what waits is somewhere else now, or dropped. */
 void tls_input(struct tls *tls, const void *p, size_t n);
 /* How many of them are still to be read. */
 size_t tls_waiting(const struct tls *tls);

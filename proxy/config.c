@@ -125,9 +125,10 @@ static const struct config_row config_rows[] = {
      "for as long as its burst takes; then it is refused."},
     {"heartbeat", ROW_DURATION, "5m", true, AT(heartbeat), 100, 24 * HOUR, NULL,
      "Silence after which a client that can answer is asked whether it is\n"
-     "still there. A client may ask for less, or for up to four times this."},
+     "still there. A client may ask for less, or for up to four times this.\n"
+     "And silence of a server after which it is sent <r/>, or a space."},
     {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
-     HOUR, NULL, "Time for its answer; then it counts as lost."},
+     HOUR, NULL, "Time for the answer; then it counts as lost."},
     {"ack_delay", ROW_DURATION, "3s", true, AT(ack_delay), 0, MINUTE, NULL,
      "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
      "goes to the client anyway. What a client asks for does not wait."},

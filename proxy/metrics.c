@@ -35,6 +35,8 @@ static const struct metric_row {
     [METRIC_PINGS] = {"tersed_pings_total", "",
                       "Times that a silent client was asked whether it is "
                       "there."},
+    [METRIC_PULSES] = {"tersed_server_pings_total", "",
+                       "Times that a silent server was sent something."},
     [METRIC_ACKS_CLIENT] = {"tersed_acks_total", "to=\"client\"",
                             "Acknowledgements, and requests for them, to "
                             "clients and servers."},

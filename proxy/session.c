@@ -13,6 +13,9 @@
 #include "proxy/login.h"
 #include "proxy/stream.h"
 
+/* More than a domain of DNS has. */
+enum { DOMAIN_MAX = 256 };
+
 #define NS_COMPRESS "http://jabber.org/protocol/compress"
 
 /* ---- state ------------------------------------------------------------------
@@ -20,6 +23,7 @@
 
 static void step_late(void *arg);
 static void clock_late(void *arg);
+static void pulse_late(void *arg);
 
 /* How long a state may last; 0 is no matter how long. */
 static uint32_t patience(const struct session *s) {
@@ -65,6 +69,14 @@ static void begin_beats(struct session *s) {
     s->clock = NULL;
 }
 
+/* The server is watched from now on. Without memory for that, the kernel is all
+ * that notices. */
+static void begin_pulse(struct session *s) {
+    s->back_heard = server_now();
+    if (!net_timer_new(&s->pulse, &s->owner, pulse_late, s))
+        net_timer_set(s->pulse, s->config->heartbeat);
+}
+
 /* Sets the timer of the state; 0: none, and an idle session has no memory for
  * one. False: there is none. */
 static bool step_in(struct session *s, uint32_t ms) {
@@ -103,6 +115,7 @@ static void move_to(struct session *s, enum event event, enum state next) {
         log_event(LOG_INFO, s->id, "logged-in", NULL);
         metrics_add(&s->server->metrics, METRIC_LOGINS, 1);
         begin_beats(s);
+        begin_pulse(s);
     }
 }
 
@@ -174,6 +187,8 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
     s->step = NULL;
     net_timer_free(s->pace);
     s->pace = NULL;
+    net_timer_free(s->pulse);
+    s->pulse = NULL;
     stream_fini(s);
     login_fini(s);
     hold_end(s);
@@ -573,11 +588,23 @@ void session_go_on(struct session *s) {
 /* ---- frames from the client
  * ---------------------------------------------------- */
 
+/* Notes what domain the client named. Most call it as we do. */
+static bool note_asked(struct session *s, const char *asked) {
+    if (s->domain && strcmp(s->domain->name, asked) == 0) {
+        s->asked = s->domain->name;
+        return true;
+    }
+    free(s->named);
+    s->named = strdup(asked);
+    s->asked = s->named ? s->named : "";
+    return s->named != NULL;
+}
+
 /* Reads what domain the header asks for; false if the session failed. */
 static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
     struct terse_buf to;
     enum terse_err err;
-    char asked[sizeof(s->asked)] = "";
+    char asked[DOMAIN_MAX] = "";
     bool found = false;
 
     terse_buf_init(&to, 4096);
@@ -590,8 +617,11 @@ static bool read_domain(struct session *s, const uint8_t *frame, size_t n) {
         session_fail(s, "host-unknown", "The new header names another domain.");
         return false;
     }
-    memcpy(s->asked, asked, sizeof(asked));
-    s->domain = config_find(s->config, s->asked);
+    s->domain = config_find(s->config, asked);
+    if (!note_asked(s, asked)) {
+        session_fail(s, "resource-constraint", "out of memory");
+        return false;
+    }
     if (!s->domain)
         session_fail(s, "host-unknown", "This domain is not served here.");
     return s->domain != NULL;
@@ -837,6 +867,43 @@ static void beat_late(struct session *s) {
     }
 }
 
+/* Says something to a server that was silent for long. With stream management
+ * it has to answer; where it has stanzas to acknowledge, it may be slow, and
+ * they are there for the kernel to notice. Without, the kernel notices a space
+ * that does not arrive. */
+static void pulse(struct session *s) {
+    s->pulse_asked = s->sm.on && sm_settled(&s->sm) && !s->sm.asking_server;
+    xml_leg_say(&s->back, s->pulse_asked ? "<r xmlns='" NS_SM "'/>" : " ");
+    metrics_add(&s->server->metrics, METRIC_PULSES, 1);
+    net_timer_set(s->pulse, s->pulse_asked ? s->config->heartbeat_timeout
+                                           : s->config->heartbeat);
+    net_conn_flush(s->back.conn);
+}
+
+static void pulse_late(void *arg) {
+    struct session *s = arg;
+    uint64_t now = server_now(), silent;
+    uint64_t most = (uint64_t)s->config->heartbeat * 1000;
+
+    if (s->state == STATE_LEAVING)
+        return;            /* close_timeout is for that */
+    if (!back_wanted(s)) { /* it is not read: that is no silence */
+        s->back_heard = now;
+        s->pulse_asked = false;
+    }
+    silent = now - s->back_heard;
+    if (silent < most) {
+        net_timer_set(s->pulse, (uint32_t)((most - silent) / 1000 + 1));
+    } else if (s->pulse_asked) {
+        net_conn_close(s->back.conn, NET_CLOSE_ABORT, 0);
+        s->back.conn = NULL;
+        session_over(s, LIMIT_HEARTBEAT, "remote-connection-failed",
+                     "heartbeat_timeout: the server does not answer.");
+    } else {
+        pulse(s);
+    }
+}
+
 static void clock_late(void *arg) {
     struct session *s = arg;
 
@@ -892,6 +959,7 @@ static void session_fini(struct net_owner *owner) {
     xml_leg_fini(&s->back);
     terse_buf_fini(&s->open);
     terse_buf_fini(&s->held);
+    free(s->named);
     config_rele(s->config);
     net_owner_fini(&s->owner);
     free(s);
@@ -945,6 +1013,7 @@ void session_accept(void *arg, struct nng_stream *stream) {
         return;
     }
     s->server = server;
+    s->asked = "";
     net_stream_peer(stream, s->peer, &s->port);
     snprintf(port, sizeof(port), "%u", s->port);
     if (!server_admit(server, s, &hit)) {

@@ -32,8 +32,10 @@ struct session {
     struct net_timer *clock;      /* until logged in; then heartbeats */
     struct net_timer *step;       /* for the state, or for a full queue */
     struct net_timer *pace;       /* while slowed; NULL if it never was */
+    struct net_timer *pulse;      /* for a server that is silent */
     struct config_domain *domain; /* of config */
-    char asked[256];              /* the domain that the client named */
+    const char *asked;            /* the domain that the client named, or "" */
+    char *named;                  /* owned: asked, if it is not domain->name */
     struct terse_buf open;        /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
@@ -44,11 +46,13 @@ struct session {
     bool client_left;               /* the client has sent its footer */
     bool footed;                    /* the server has had our footer */
     bool server_error;              /* a stream error of the server passed */
+    bool pulse_asked;               /* the server was, since it is silent */
     bool watching;                  /* step watches a full queue: */
     size_t watch_front, watch_back; /* what was in them then */
     struct bucket stanzas, bytes;   /* what the client may send now */
     uint64_t flooding;              /* since when it is over; 0: it is not */
     uint64_t began, heard;          /* microseconds; heard: of the client */
+    uint64_t back_heard;            /* of the server */
     uint64_t dial_until;
     uint64_t front_sent, back_sent; /* of the legs, as counted */
     uint64_t frames_in, frames_out;

@@ -243,6 +243,8 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     enum terse_err err;
 
     metrics_add(&s->server->metrics, METRIC_SERVER_BYTES_IN, (long)n);
+    s->back_heard = server_now();
+    s->pulse_asked = false;
     err = xml_leg_feed(&s->back, p, n);
     if (err && s->state != STATE_OVER) {
         const struct terse_error *error = terse_reader_error(s->back.reader);

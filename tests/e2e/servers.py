@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, os.environ.get('O', 'build'))
 DOMAIN = 'im.example.net'
 # One port block is BLOCK ports wide; blocks are tried from FIRST on.
-FIRST, LAST, BLOCK = 25000, 25900, 100
+FIRST, LAST, BLOCK = 25000, 31900, 100
 SANITIZER = re.compile(
     r'ERROR: AddressSanitizer|runtime error:|LeakSanitizer|ThreadSanitizer')
 START_TIMEOUT = 20
@@ -80,12 +80,20 @@ class Server:
         self.ca = os.path.join(self.dir, 'tls', 'ca.crt')
         self.log = os.path.join(self.dir, 'log', f'{self.name}.log')
         try:
-            subprocess.run([self.script('up'), self.dir, str(self.base)],
-                           env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},
-                           check=True, timeout=90)
+            self.up()
         except BaseException:
             self.stop()
             raise
+
+    def up(self):
+        subprocess.run([self.script('up'), self.dir, str(self.base)],
+                       env={**os.environ, 'DOMAIN': DOMAIN, 'USERS': ''},
+                       check=True, timeout=90)
+
+    def down(self, *how):
+        """Ends it; what it has stored stays. --kill: without a word."""
+        subprocess.run([self.script('down'), self.dir, *how], check=True,
+                       timeout=30)
 
     def script(self, name):
         return os.path.join(HERE, 'server', f'{self.name}-{name}.sh')

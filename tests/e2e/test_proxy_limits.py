@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 import servers
-from drivers import CLIENT, XmlClient
+from drivers import CLIENT, SM, XmlClient
 from fake_server import RawPeer
 from test_limits import (FAKE, HEADER, MEGABYTE, Scene, frame_of, message,
                          native)
@@ -237,6 +237,50 @@ async def test_agent_asks_a_silent_proxy(world):
     assert not up[before:].replace(b'\x02\x60\x01', b'').strip(
         b'\x02\x60\x00'), 'something else crossed'
     await round_trip(client, session, 'alive still')
+
+
+async def answered(session, h):
+    """The server is asked what it has, and says."""
+    assert (await session.next(10)).tag == SM + 'r'
+    await session.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
+
+
+async def test_silent_server_is_asked_and_given_up(world):
+    """With stream management: it answers, and all goes on; it does not, and its
+    client is told. A server that owes an answer for a stanza may be slow."""
+    fake = await world.fake()
+    tersed = watched(world, fake.port, heartbeat='500ms',
+                     heartbeat_timeout='1s')
+    client, session = await world.pair(fake)
+    await client.send("<enable xmlns='urn:xmpp:sm:3'/>")
+    assert (await session.next()).tag == SM + 'enable'
+    await session.send("<enabled xmlns='urn:xmpp:sm:3'/>")
+    for _ in range(3):
+        await answered(session, 0)
+    await client.send(message('slowly'))
+    assert (await session.next()).findtext(CLIENT + 'body') == 'slowly'
+    await asyncio.sleep(3)
+    await answered(session, 1)  # the only time that it was asked meanwhile
+    await answered(session, 1)
+    assert not client.gone
+    assert not client.seen(lambda e: e.tag in (SM + 'r', SM + 'a'))
+    began = asyncio.get_running_loop().time()
+    session.reading.clear()
+    gone = await client.expect_gone()
+    assert gone.error == 'remote-connection-failed'
+    assert 1 < asyncio.get_running_loop().time() - began < 10
+    assert tersed.metric('tersed_limit_hits_total{limit="heartbeat_timeout"}') == 1
+
+
+async def test_silent_server_without_stream_management_gets_a_space(world):
+    fake = await world.fake()
+    tersed = watched(world, fake.port, heartbeat='500ms',
+                     heartbeat_timeout='500ms')
+    client, session = await world.pair(fake)
+    await until(lambda: tersed.metric('tersed_server_pings_total') >= 3)
+    await round_trip(client, session, 'goes on')
+    assert len(session.bytes) - len(bytes(session.bytes).lstrip()) >= 3
+    assert session.elements.empty() and not client.inbox
 
 
 async def test_sessions_are_told_without_content(world):

@@ -1,6 +1,8 @@
+/* link: -Wl,--wrap=nng_aio_alloc */
 /*
  * net_conn_test.c: connections against a blocking socket: marks, pause, order,
- * the three ways to close, and dialling with SRV from a name server of ours.
+ * the three ways to close, timers, and dialling with SRV from a name server of
+ * ours.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +19,21 @@
 
 #include <cmocka.h>
 
-#include "net/net.h"
+#include "net/aio.h"
+#include "net/due.h"
+
+/* ---- memory that there is not
+ * ------------------------------------------------ */
+
+static atomic_bool short_of_memory; /* for operations of nng's */
+
+int __real_nng_aio_alloc(nng_aio **out, void (*cb)(void *), void *arg);
+int __wrap_nng_aio_alloc(nng_aio **out, void (*cb)(void *), void *arg);
+
+int __wrap_nng_aio_alloc(nng_aio **out, void (*cb)(void *), void *arg) {
+    return atomic_load(&short_of_memory) ? NNG_ENOMEM
+                                         : __real_nng_aio_alloc(out, cb, arg);
+}
 
 /* ---- an owner that notes what happens
  * -------------------------------------------- */
@@ -315,6 +331,43 @@ static void test_conn_deadline_ends_peer_that_reads_nothing(void **state) {
     close(peer);
 }
 
+/* A connection has no operation to wait with until its socket is full. Where
+ * there is no memory for one then, what is queued leaves later; and closing
+ * needs no memory at all. */
+static void test_conn_full_socket_without_memory(void **state) {
+    struct net_marks marks = {1 << 20, 1 << 25, 1 << 26};
+    static char chunk[1 << 20];
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &marks, &peer);
+
+    (void)state;
+    atomic_store(&short_of_memory, true);
+    for (int i = 0; i < 33; i++)
+        assert_int_equal(net_conn_write(note->conn, chunk, sizeof(chunk)),
+                         NET_OK);
+    net_conn_flush(note->conn);
+    assert_true(net_conn_queued(note->conn) > 0);
+    assert_true(net_conn_full(note->conn));
+    net_unlock(&note->owner);
+    nap(100);
+    atomic_store(&short_of_memory, false);
+    assert_int_equal(read_all(peer, 33 << 20), 33 << 20);
+    net_lock(&note->owner);
+    await(note, note->drained);
+    assert_int_equal(note->closed, 0);
+    atomic_store(&short_of_memory, true);
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(net_conn_write(note->conn, chunk, sizeof(chunk)),
+                         NET_OK);
+    net_conn_close(note->conn, NET_CLOSE_FLUSH, 200);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    atomic_store(&short_of_memory, false);
+    close(peer);
+}
+
 /* Closing at any moment of a busy connection: for the sanitizers. */
 static void test_conn_close_races_with_traffic(void **state) {
     static char chunk[3000];
@@ -355,6 +408,60 @@ static void on_tick(void *arg) {
 
     note->ticks++;
     pthread_cond_signal(&note->news);
+}
+
+enum { DUES = 3000 };
+
+struct waiter {
+    struct due due; /* first */
+    _Atomic nng_time not_before;
+    atomic_int calls, early;
+};
+
+static atomic_int called;
+
+static void on_due(struct due *due) {
+    struct waiter *w = (struct waiter *)due;
+
+    atomic_fetch_add(&w->calls, 1);
+    if (nng_clock() < w->not_before)
+        atomic_fetch_add(&w->early, 1);
+    atomic_fetch_add(&called, 1);
+}
+
+/* Thousands at once, some moved, some stopped: each is called once, and not too
+ * early, but for those that were stopped. */
+static void test_due_calls_each_once_and_none_early(void **state) {
+    static struct waiter all[DUES];
+    int stopped = 0;
+
+    (void)state;
+    assert_int_equal(due_init(), NET_OK);
+    for (unsigned i = 0; i < DUES; i++) {
+        uint32_t ms = i * 7919 % 400;
+
+        all[i].due.cb = on_due;
+        all[i].not_before = nng_clock() + ms;
+        due_set(&all[i].due, ms);
+    }
+    for (unsigned i = 0; i < DUES; i++) {
+        if (i % 3 == 0) {
+            all[i].not_before = 0;
+            due_hurry(&all[i].due, i % 2);
+        } else if (i % 5 == 0 && due_stop(&all[i].due)) {
+            stopped++;
+        }
+    }
+    for (int i = 0; i < 400 && atomic_load(&called) != DUES - stopped; i++)
+        nap(25);
+    nap(450); /* for those that should not come */
+    assert_true(stopped > DUES / 10);
+    assert_int_equal(atomic_load(&called), DUES - stopped);
+    for (unsigned i = 0; i < DUES; i++) {
+        assert_int_equal(atomic_load(&all[i].early), 0);
+        assert_true(atomic_load(&all[i].calls) <= 1);
+        assert_false(all[i].due.waiting);
+    }
 }
 
 static void test_timer_runs_out_moves_and_stops(void **state) {
@@ -635,7 +742,9 @@ int main(void) {
         cmocka_unit_test(test_conn_paused_delivers_nothing_until_resumed),
         cmocka_unit_test(test_conn_linger_waits_for_peer),
         cmocka_unit_test(test_conn_deadline_ends_peer_that_reads_nothing),
+        cmocka_unit_test(test_conn_full_socket_without_memory),
         cmocka_unit_test(test_conn_close_races_with_traffic),
+        cmocka_unit_test(test_due_calls_each_once_and_none_early),
         cmocka_unit_test(test_timer_runs_out_moves_and_stops),
         cmocka_unit_test(test_dial_srv_falls_back_to_lower_priority),
         cmocka_unit_test(test_dial_literal_address_asks_nobody),

@@ -32,6 +32,7 @@ struct server {
     struct net_listener *listener;
     struct net_gate gate;
     atomic_int alive, secured, refused;
+    atomic_bool stutters; /* pauses after each piece */
     pthread_mutex_t lock;
     char protocol[32], cipher[64], text[256]; /* lock: of the last connection */
     enum net_err why;                         /* lock */
@@ -42,6 +43,7 @@ struct echo {
     struct net_owner owner; /* first */
     struct server *server;
     struct net_conn *conn;
+    struct net_timer *again;
 };
 
 static void echo_fini(struct net_owner *owner) {
@@ -59,6 +61,16 @@ static void echo_data(void *arg, const uint8_t *p, size_t n) {
     assert_int_equal(net_conn_write(echo->conn, p, 1), NET_OK);
     assert_int_equal(net_conn_write(echo->conn, p + 1, n - 1), NET_OK);
     net_conn_flush(echo->conn);
+    if (!atomic_load(&echo->server->stutters))
+        return;
+    net_conn_pause(echo->conn);
+    net_timer_set(echo->again, 2);
+}
+
+static void echo_again(void *arg) {
+    struct echo *echo = arg;
+
+    net_conn_resume(echo->conn);
 }
 
 static void echo_drained(void *arg) { (void)arg; }
@@ -84,6 +96,7 @@ static void echo_closed(void *arg, enum net_err why, const char *text) {
     snprintf(s->text, sizeof(s->text), "%s", text);
     pthread_mutex_unlock(&s->lock);
     net_conn_close(echo->conn, NET_CLOSE_FLUSH, 1000);
+    net_timer_free(echo->again);
     if (why != NET_EEOF)
         atomic_fetch_add(&s->refused, 1);
 }
@@ -104,6 +117,8 @@ static void accepted(void *arg, struct nng_stream *stream) {
     assert_int_equal(net_conn_new(&echo->conn, &echo->owner, stream, &marks,
                                   &echo_ops, echo),
                      NET_OK);
+    assert_int_equal(
+        net_timer_new(&echo->again, &echo->owner, echo_again, echo), NET_OK);
     pthread_mutex_lock(&s->lock);
     net_conn_gate(echo->conn, &s->gate);
     pthread_mutex_unlock(&s->lock);
@@ -467,6 +482,32 @@ static void test_tls_flush_is_one_record(void **state) {
     await(&server.alive, 0);
 }
 
+/* What was read and not yet decrypted when the owner paused stays, at a place
+ * of its own, and comes when it resumes. */
+static void test_tls_paused_in_mid_read_loses_nothing(void **state) {
+    struct client c;
+    size_t done, got = 0;
+    uint8_t in[4096], next = 0, out;
+
+    (void)state;
+    atomic_store(&server.stutters, true);
+    client_init(&c, TLS1_3_VERSION);
+    assert_int_equal(client_dial(&c, "one.example", NULL), 1);
+    client_echo(&c, 100000);
+    for (unsigned i = 0; i < 3000; i++) {
+        out = (uint8_t)(i * 7);
+        assert_int_equal(SSL_write_ex(c.ssl, &out, 1, &done), 1);
+    }
+    for (; got < 3000; got += done) {
+        assert_int_equal(SSL_read_ex(c.ssl, in, sizeof(in), &done), 1);
+        for (size_t i = 0; i < done; i++, next = (uint8_t)(next + 7))
+            assert_int_equal(in[i], next);
+    }
+    atomic_store(&server.stutters, false);
+    client_fini(&c);
+    await(&server.alive, 0);
+}
+
 /* A client whose bytes come one by one, handshake and all. */
 static void test_tls_dribbled_handshake_succeeds(void **state) {
     struct client c;
@@ -758,6 +799,7 @@ int main(void) {
         cmocka_unit_test(test_tls_sni_chooses_certificate),
         cmocka_unit_test(test_tls_files_that_are_wrong_are_named),
         cmocka_unit_test(test_tls_flush_is_one_record),
+        cmocka_unit_test(test_tls_paused_in_mid_read_loses_nothing),
         cmocka_unit_test(test_tls_dribbled_handshake_succeeds),
         cmocka_unit_test(test_gate_tells_tls_from_clear_text),
         cmocka_unit_test(test_gate_garbage_after_first_byte_is_refused),
