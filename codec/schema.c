@@ -418,6 +418,46 @@ static bool make_ready(struct terse_schema *s, struct sc_field *f) {
     }
 }
 
+static enum sc_kind kind_of(const struct table_field *t) {
+    static const struct {
+        const char *name;
+        enum sc_kind kind;
+    } names[] = {
+        {"to", KIND_ADDRESS},  {"from", KIND_ADDRESS}, {"by", KIND_ADDRESS},
+        {"jid", KIND_ADDRESS}, {"node", KIND_TOKEN},   {"nick", KIND_TOKEN},
+        {"photo", KIND_TOKEN}, {"ver", KIND_TOKEN},
+    };
+    const char *name = t->bind == BIND_LEAF_ATTR ? t->attr : t->name;
+    for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0)
+            return names[i].kind;
+    return KIND_ONCE;
+}
+
+static enum sc_role role_of(const struct table_field *t) {
+    if (t->bind != BIND_ATTR || t->ns[0])
+        return ROLE_NONE;
+    return strcmp(t->name, "id") == 0     ? ROLE_ID
+           : strcmp(t->name, "from") == 0 ? ROLE_FROM
+           : strcmp(t->name, "to") == 0   ? ROLE_TO
+                                          : ROLE_NONE;
+}
+
+/* The type of the message that a field of `type` holds, or NULL. */
+static const struct sc_type *inner_of(const struct terse_schema *s,
+                                      const struct sc_type *type,
+                                      const struct table_field *t) {
+    if (t->bind == BIND_CHILD)
+        return &s->types[t->type];
+    if (t->bind == BIND_REST)
+        return schema_element(s);
+    if (type != schema_element(s))
+        return NULL;
+    if (t->number == ELEMENT_ATTR)
+        return schema_attr(s);
+    return t->number == ELEMENT_CHILD ? type : NULL;
+}
+
 static void make_field(struct sc_field *out, const struct table_field *t,
                        uint16_t index) {
     bool bytes = t->bind == BIND_CHILD || t->bind == BIND_REST ||
@@ -429,6 +469,8 @@ static void make_field(struct sc_field *out, const struct table_field *t,
         .ns = str_or_none(t->ns),
         .index = index,
         .wire = bytes ? WIRE_BYTES : WIRE_VARINT,
+        .kind = (uint8_t)kind_of(t),
+        .role = (uint8_t)role_of(t),
     };
 }
 
@@ -487,6 +529,7 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
         return false;
     for (uint16_t i = 0; i < t->n_fields; i++) {
         make_field(&type->fields[i], &t->fields[i], i);
+        type->fields[i].inner = inner_of(s, type, &t->fields[i]);
         if (!make_ready(s, &type->fields[i]))
             return false;
         type->by_number[t->fields[i].number] = (uint16_t)(i + 1);
@@ -522,20 +565,6 @@ const struct sc_type *schema_element(const struct terse_schema *s) {
 
 const struct sc_type *schema_attr(const struct terse_schema *s) {
     return &s->types[s->t->attr];
-}
-
-const struct sc_type *schema_nested(const struct terse_schema *s,
-                                    const struct sc_type *type,
-                                    const struct sc_field *f) {
-    if (f->t->bind == BIND_CHILD)
-        return &s->types[f->t->type];
-    if (f->t->bind == BIND_REST)
-        return schema_element(s);
-    if (type != schema_element(s))
-        return NULL;
-    if (f->t->number == ELEMENT_ATTR)
-        return schema_attr(s);
-    return f->t->number == ELEMENT_CHILD ? type : NULL;
 }
 
 uint32_t schema_revision(const struct terse_schema *s) {
