@@ -634,26 +634,25 @@ static void copy(struct copy *s, const struct sc_type *type,
     const struct sc_field *f;
     if (!deeper(w))
         return;
-    while (next(w, type, &in, &field, &f)) {
-        const struct sc_type *inner = f->inner;
+    for (const uint8_t *at = in.p; next(w, type, &in, &field, &f); at = in.p) {
         note_field(s, f);
-        if (inner) {
+        if (f->inner) {
             size_t start = begin(w, &field);
             unsigned first = s->outline ? s->outline->n_spans : 0;
-            copy(s, inner, field.bytes);
+            copy(s, f->inner, field.bytes);
             move_spans(s, first, end(w, start));
+        } else if (is_private(f) && !s->cb) {
+            const struct sc_field *to = place(type, f);
+            put_field(w, &(struct wire_field){.number = to->t->number,
+                                              .type = (enum wire_type)to->wire});
         } else if (is_private(f)) {
-            if (!s->cb)
-                field = (struct wire_field){
-                    .number = place(type, f)->t->number,
-                    .type = (enum wire_type)place(type, f)->wire};
-            put_field(w, &field);
+            put(w, at, (size_t)(in.p - at));
         } else if (s->cb && field.type == WIRE_BYTES &&
                    f->t->form == FORM_PLAIN) {
             put_string(s, type, f, &field);
         } else if (f->t->form != FORM_BASE64 ||
                    !put_base64(s, type, f, &field)) {
-            put_field(w, &field);
+            put(w, at, (size_t)(in.p - at));
             if (f->t->form == FORM_PLAIN)
                 note_span(s, &field);
         }
