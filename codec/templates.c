@@ -643,8 +643,9 @@ static void copy(struct copy *s, const struct sc_type *type,
             move_spans(s, first, end(w, start));
         } else if (is_private(f) && !s->cb) {
             const struct sc_field *to = place(type, f);
-            put_field(w, &(struct wire_field){.number = to->t->number,
-                                              .type = (enum wire_type)to->wire});
+            put_field(w,
+                      &(struct wire_field){.number = to->t->number,
+                                           .type = (enum wire_type)to->wire});
         } else if (is_private(f)) {
             put(w, at, (size_t)(in.p - at));
         } else if (s->cb && field.type == WIRE_BYTES &&
