@@ -63,26 +63,6 @@ struct terse_schema {
     uint32_t value_mask;
 };
 
-/* Multiplies eight bytes at a time, as FNV-1a does one. The tables are fixed,
- * so nobody can choose what collides in them. */
-static uint32_t hash_bytes(uint32_t h, struct terse_str s) {
-    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t sum = (h + s.n) * k, w = 0;
-    for (size_t i = 0; i + 8 < s.n; i += 8) {
-        memcpy(&w, s.p + i, 8);
-        sum = (sum ^ w) * k;
-        sum ^= sum >> 29;
-    }
-    if (s.n >= 8)
-        memcpy(&w, s.p + s.n - 8, 8); /* some of them again */
-    else
-        for (size_t i = 0; i < s.n; i++)
-            w = w << 8 | (uint8_t)s.p[i];
-    return (uint32_t)((sum ^ w) * k >> 32);
-}
-
-static const uint32_t HASH_START = UINT32_C(2166136261);
-
 static uint32_t hash_key(uint32_t key) {
     return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
@@ -107,7 +87,7 @@ static void *take(struct terse_schema *s, size_t n, size_t size) {
 
 static uint32_t qname_slot(const struct terse_schema *s, struct terse_str ns,
                            struct terse_str name) {
-    uint32_t i = hash_bytes(hash_bytes(HASH_START, ns), name) & s->qname_mask;
+    uint32_t i = str_hash_from(str_hash(ns), name) & s->qname_mask;
     for (;; i = (i + 1) & s->qname_mask) {
         uint16_t q = s->qname_slots[i];
         if (q == 0 ||
@@ -281,7 +261,7 @@ enum { NUMBER_MAX = UINT16_MAX };
 
 static struct value_slot *value_slot(const struct terse_schema *s,
                                      uint16_t values, struct terse_str text) {
-    uint32_t i = hash_bytes(HASH_START + values, text) & s->value_mask;
+    uint32_t i = str_hash_from(values, text) & s->value_mask;
     for (;; i = (i + 1) & s->value_mask) {
         struct value_slot *slot = &s->value_slots[i];
         if (slot->values == 0 ||
