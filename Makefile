@@ -25,7 +25,7 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo 0)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 WERROR ?= -Werror
 # e.g. address,undefined; set by `make sanitize` and `make fuzz`.
 SANITIZE ?=

@@ -99,6 +99,13 @@ static struct terse_str came_as(const struct book *b, uint32_t i) {
 
 static bool is_mark(char c) { return c == BOOK_OWN || c == BOOK_OTHER; }
 
+/* Where the next reference behind `at` is, or the end. */
+static size_t next_mark(struct terse_str s, size_t at) {
+    while (at < s.n && !is_mark(s.p[at]))
+        at++;
+    return at;
+}
+
 /* Appends entry i to out, of which *n bytes are filled. */
 static bool expand(const struct book *b, const struct book *other, uint32_t i,
                    char *out, size_t *n, unsigned depth) {
@@ -108,8 +115,7 @@ static bool expand(const struct book *b, const struct book *other, uint32_t i,
     for (size_t at = 0; at < s.n;) {
         uint32_t to;
         size_t from = at;
-        while (at < s.n && !is_mark(s.p[at]))
-            at++;
+        at = next_mark(s, at);
         if (at - from > BOOK_TEXT_MAX - *n)
             return false;
         memcpy(out + *n, s.p + from, at - from);
@@ -148,17 +154,39 @@ unsigned book_depth(const struct book *b, const struct book *other,
     return deepest + 1;
 }
 
+/* Whether *text begins with what entry i stands for; takes that off it. */
+static bool begins(const struct book *b, const struct book *other, uint32_t i,
+                   struct terse_str *text, unsigned depth) {
+    if (!b || i >= b->n || depth > BOOK_DEPTH_MAX)
+        return false;
+    struct terse_str s = came_as(b, i);
+    for (size_t at = 0; at < s.n;) {
+        uint32_t to;
+        size_t from = at;
+        at = next_mark(s, at);
+        if (at - from > text->n || memcmp(text->p, s.p + from, at - from) != 0)
+            return false;
+        text->p += at - from;
+        text->n -= at - from;
+        if (at == s.n)
+            break;
+        bool own = s.p[at] == BOOK_OWN;
+        if (!book_read_ref(s, &at, &to) ||
+            !begins(own ? b : other, own ? other : b, to, text, depth + 1))
+            return false;
+    }
+    return true;
+}
+
 int book_find(const struct book *b, const struct book *other,
               struct terse_str text) {
-    char here[BOOK_TEXT_MAX];
     if (!b || b->n == 0 || text.n > BOOK_TEXT_MAX)
         return -1;
     uint16_t h = str_hash16(text);
     for (uint32_t i = 0; i < b->n; i++) {
-        if (b->entries[i].hash != h)
-            continue;
-        int n = book_expand(b, other, i, here);
-        if (n >= 0 && str_eq((struct terse_str){here, (size_t)n}, text))
+        struct terse_str rest = text;
+        if (b->entries[i].hash == h && begins(b, other, i, &rest, 1) &&
+            rest.n == 0)
             return (int)i;
     }
     return -1;

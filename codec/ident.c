@@ -185,39 +185,34 @@ static void add_run(struct cut *c, uint32_t class, size_t n) {
     c->runs[c->n_runs++] = (struct run){(uint8_t) class, (uint8_t)n};
 }
 
-/* The smallest class in bits, which ever less of are left, from *class on. */
-static uint32_t smallest(uint32_t bits, uint32_t *class) {
-    while (!(bits & 1u << *class))
-        ++*class;
-    return *class;
+/* The smallest of the classes `bits`, of which there is one at least. */
+static uint32_t smallest(uint32_t bits) {
+    return (uint32_t)__builtin_ctz(bits);
 }
 
 /* Cuts into two parts at most, each in its smallest class. False if one would
  * be that of all characters: then it has some that are better apart. */
 static bool cut_in_two(struct cut *c) {
     uint8_t behind[IDENT_CHARS];
-    uint32_t bits = UINT32_MAX, class = 0, first = 0;
-    size_t at = c->n; /* > 0 */
-    do {
-        at--;
-        behind[at] = (uint8_t)smallest(bits &= has_at(c, at), &class);
-    } while (at > 0);
-    uint32_t best = (uint32_t)c->n * classes[behind[0]].cost;
-    bits = UINT32_MAX, class = 0;
-    for (uint32_t i = 1; i < c->n; i++) {
-        smallest(bits &= has_at(c, i - 1), &class);
+    uint32_t bits = UINT32_MAX, n = (uint32_t)c->n, first = 0, at = 0;
+    for (uint32_t i = n; i-- > 0;)
+        behind[i] = (uint8_t)smallest(bits &= has_at(c, i));
+    uint32_t best = n * classes[behind[0]].cost;
+    bits = UINT32_MAX;
+    for (uint32_t i = 1; i < n && best > n * classes[0].cost + RUN_COST; i++) {
+        uint32_t class = smallest(bits &= has_at(c, i - 1));
         uint32_t cost = i * classes[class].cost +
                         ((i - 1) / RUN + 1) * RUN_COST +
-                        ((uint32_t)c->n - i) * classes[behind[i]].cost;
+                        (n - i) * classes[behind[i]].cost;
         if (cost < best) {
             best = cost;
             at = i;
             first = class;
         }
     }
-    for (size_t i = 0; i < at; i += RUN)
+    for (uint32_t i = 0; i < at; i += RUN)
         add_run(c, first, at - i < RUN ? at - i : RUN);
-    add_run(c, behind[at], c->n - at);
+    add_run(c, behind[at], n - at);
     return first < CLASSES - 1 && behind[at] < CLASSES - 1;
 }
 

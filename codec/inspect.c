@@ -143,18 +143,16 @@ static void print_number(struct insp *in, const struct sc_field *f,
 static void message(struct insp *in, const struct sc_type *type,
                     struct terse_str bytes);
 
-static void field(struct insp *in, const struct sc_type *type,
-                  const struct sc_field *f, const struct wire_field *w,
-                  size_t size) {
+static void field(struct insp *in, const struct sc_field *f,
+                  const struct wire_field *w, size_t size) {
     char item[96], left[160], right[32];
-    const struct sc_type *inner = schema_nested(in->schema, type, f);
     item_name(f, item, sizeof(item));
     snprintf(left, sizeof(left), "%*s%s %s", (int)(in->depth * INDENT), "",
              f->t->proto, item);
     snprintf(right, sizeof(right), "%4zu  ", size);
     xml_lit(&in->out, right);
     xml_lit(&in->out, left);
-    if (!inner) {
+    if (!f->inner) {
         size_t n = strlen(left);
         while (n++ < NAME_COLUMN)
             xml_lit(&in->out, " ");
@@ -171,10 +169,10 @@ static void field(struct insp *in, const struct sc_type *type,
             print_bytes(in, f->t->form, w->bytes);
     }
     xml_lit(&in->out, "\n");
-    if (!inner)
+    if (!f->inner)
         return;
     in->depth++;
-    message(in, inner, w->bytes);
+    message(in, f->inner, w->bytes);
     in->depth--;
 }
 
@@ -188,7 +186,7 @@ static void message(struct insp *in, const struct sc_type *type,
         in->bad = in->depth > DEPTH_MAX || !wire_next(&w, &wf) ||
                   !(f = schema_field(type, wf.number)) || f->wire != wf.type;
         if (!in->bad)
-            field(in, type, f, &wf, (size_t)(w.p - at));
+            field(in, f, &wf, (size_t)(w.p - at));
     }
 }
 

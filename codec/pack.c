@@ -26,82 +26,6 @@ static struct terse_str piece_text(uint32_t piece) {
                               (size_t)pack_at[piece + 1] - pack_at[piece]};
 }
 
-/* Whether `piece` begins s, whose first byte is the same. */
-static bool begins(uint32_t piece, struct terse_str s) {
-    struct terse_str t = piece_text(piece);
-    size_t i = 1;
-    while (i < t.n && i < s.n && t.p[i] == s.p[i])
-        i++;
-    return i == t.n;
-}
-
-/* Whether `piece`, whose first byte is that of s, is not behind s in the order
- * of bytes. They mostly differ in the second or third, so no memcmp. */
-static bool not_behind(uint32_t piece, struct terse_str s) {
-    struct terse_str t = piece_text(piece);
-    for (size_t i = 1; i < t.n; i++)
-        if (i == s.n || t.p[i] != s.p[i])
-            return i < s.n && (uint8_t)t.p[i] < (uint8_t)s.p[i];
-    return true;
-}
-
-/* The last of pieces low .. high - 1 that is not behind s, where that of low is
- * not. */
-static uint32_t last_not_behind(uint32_t low, uint32_t high,
-                                struct terse_str s) {
-    while (high - low > 1) {
-        uint32_t mid = (low + high) / 2;
-        if (not_behind(mid, s))
-            low = mid;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-/* The same of pieces that all begin with the first two bytes of s, by their
- * keys; `none` if all are behind s. No branch: a guess would be wrong half the
- * time. */
-static uint32_t last_by_key(uint32_t low, uint32_t high, struct terse_str s,
-                            uint32_t none) {
-    uint32_t key = 0, at = low;
-    for (size_t i = 2; i < 6; i++)
-        key = key << 8 | (i < s.n ? (uint8_t)s.p[i] : 0);
-    for (uint32_t n = high - low; n > 1;) {
-        uint32_t half = n / 2;
-        at += half & -(uint32_t)(pack_key[at + half] <= key);
-        n -= half;
-    }
-    if (pack_key[at] != key)
-        return pack_key[at] < key ? at : none;
-    while (!not_behind(at, s)) /* they may differ in what is no key */
-        if (at-- == low)
-            return none;
-    return at;
-}
-
-static bool in_two(uint8_t byte) { return byte >= 0x20 && byte < 0x80; }
-
-/* The longest piece that begins s (not empty). Every piece that begins s is
- * this one or one of its pack_shorter. */
-static uint32_t longest(struct terse_str s) {
-    uint32_t byte = (uint8_t)s.p[0], piece = pack_by_byte[byte];
-    if (s.n == 1)
-        return piece;
-    if (in_two((uint8_t)byte) && in_two((uint8_t)s.p[1])) {
-        const uint16_t *two =
-            &pack_by_two[(byte - 0x20) * 0x61 + (uint8_t)s.p[1] - 0x20];
-        if (two[0] < two[1])
-            piece = last_by_key(two[0], two[1], s, piece);
-    } else {
-        uint32_t high = byte < 255 ? pack_by_byte[byte + 1] : pack_size.pieces;
-        piece = last_not_behind(piece, high, s);
-    }
-    while (!begins(piece, s))
-        piece = pack_shorter[piece] - 1u;
-    return piece;
-}
-
 static uint32_t class_start(uint32_t after, uint32_t class) {
     return class < pack_size.classes
                ? pack_class_start[after * pack_size.classes + class]
@@ -118,42 +42,45 @@ struct way {
     uint32_t cost;
     uint16_t piece;
     uint8_t class; /* of piece; at the end of the block: what follows */
+    uint8_t n;     /* bytes of piece */
 };
 
 struct cut {
     struct way ways[BLOCK + 1];
-    uint16_t pieces[BLOCK];
+    const struct way *taken[BLOCK];
 };
 
-/* The cheapest piece to begin with at a byte, of `piece` and those that it
- * begins with. Each byte is one piece at least. */
-static struct way cheapest(const struct cut *c, size_t at, uint32_t piece) {
+/* The cheapest piece to begin with at s.p[at], the longest of those. Each byte
+ * is one piece at least. */
+static struct way cheapest(const struct cut *c, struct terse_str s, size_t at) {
     struct way best = {.cost = UINT32_MAX};
-    for (uint32_t i = piece + 1; i > 0; i = pack_shorter[i - 1]) {
-        const struct way *then = &c->ways[at + piece_text(i - 1).n];
-        uint32_t class = pack_class[i - 1];
+    uint32_t node = (uint8_t)s.p[at], next;
+    for (size_t n = 1;; n++, node = next) {
+        const struct pack_node *here = &pack_trie[node];
+        const struct way *then = &c->ways[at + n];
         uint32_t cost =
-            then->cost + pack_cost[i - 1] +
-            pack_class_cost[class * pack_size.classes + then->class];
-        if (cost < best.cost)
-            best = (struct way){cost, (uint16_t)(i - 1), (uint8_t) class};
+            then->cost + here->cost +
+            pack_class_cost[here->class * pack_size.classes + then->class];
+        if (here->piece > 0 && cost <= best.cost)
+            best = (struct way){cost, (uint16_t)(here->piece - 1), here->class,
+                                (uint8_t)n};
+        if (at + n == s.n)
+            return best;
+        next = here->base + (uint32_t)(uint8_t)s.p[at + n];
+        if (pack_trie[next].check != node)
+            return best;
     }
-    return best;
 }
 
 /* Cuts s (at most BLOCK bytes), behind which class `then` follows. The number
  * of pieces. */
 static size_t cut(struct cut *c, struct terse_str s, uint8_t then) {
     c->ways[s.n] = (struct way){.class = then};
-    /* First all of these: none waits for another, so a processor finds some at
-     * a time. */
-    for (size_t i = 0; i < s.n; i++)
-        c->pieces[i] = (uint16_t)longest((struct terse_str){s.p + i, s.n - i});
     for (size_t i = s.n; i-- > 0;)
-        c->ways[i] = cheapest(c, i, c->pieces[i]);
+        c->ways[i] = cheapest(c, s, i);
     size_t n = 0;
-    for (size_t i = 0; i < s.n; i += piece_text(c->ways[i].piece).n)
-        c->pieces[n++] = c->ways[i].piece;
+    for (size_t i = 0; i < s.n; i += c->ways[i].n)
+        c->taken[n++] = &c->ways[i];
     return n;
 }
 
@@ -189,10 +116,10 @@ static void put_class(struct writer *w, uint32_t after, uint32_t class) {
 static void put_block(struct writer *w, struct cut *c, struct terse_str s,
                       uint8_t *then) {
     for (size_t n = cut(c, s, *then); n-- > 0;) {
-        uint32_t piece = c->pieces[n];
-        put_class(w, pack_class[piece], *then);
-        put(w, pack_start[piece], pack_last[piece] + UINT32_C(1));
-        *then = pack_class[piece];
+        const struct way *way = c->taken[n];
+        put_class(w, way->class, *then);
+        put(w, pack_start[way->piece], pack_last[way->piece] + UINT32_C(1));
+        *then = way->class;
     }
 }
 

@@ -14,23 +14,23 @@ struct pack_model_size {
     uint16_t classes, pieces;
 };
 
+/* What begins a piece. The first byte is the number of its node; byte b leads
+ * from node n to n.base + b, if the check of that is n. */
+struct pack_node {
+    uint16_t base, check;
+    uint16_t piece;      /* 1 + the piece that ends here, 0: none; */
+    uint8_t class, cost; /* its own, the cost within the class */
+};
+
 extern const struct pack_model_size pack_size;
+extern const struct pack_node pack_trie[];
 extern const uint8_t pack_text[];     /* the bytes of all pieces */
 extern const uint16_t pack_at[];      /* where each begins; one more */
-extern const uint16_t pack_shorter[]; /* 1 + the longest piece that begins it,
-                                         0: none */
-extern const uint16_t pack_by_byte[]; /* the piece that is this byte */
 extern const uint8_t pack_class[];    /* of each piece */
 extern const uint16_t pack_start[];   /* shares before it in its class */
 extern const uint16_t pack_last[];    /* its share, less 1 */
-extern const uint8_t pack_cost[];     /* within its class */
 extern const uint16_t pack_members[]; /* pieces class by class */
-extern const uint16_t pack_first[];   /* where each class begins; one more */
-/* To find things fast. Where pieces of two bytes begin, or would: the first and
- * the second from 0x20 to 0x7f, one more for each first. */
-extern const uint16_t pack_by_two[];
-extern const uint32_t pack_key[]; /* the third to the sixth byte as a number,
-                                     0 where there is none */
+/* To find things fast. */
 extern const uint16_t pack_member_start[]; /* pack_start by pack_members */
 /* For each PACK_SLOTS-th of all shares the last that begins before it, of the
  * members of each class and of the classes after each; one more. */

@@ -31,20 +31,20 @@ static bool find_entry(void *arg, const struct wire_field *value) {
 /* What the stanza is about, and whether it enters the journal itself. */
 static void choose_entry(struct state *s, struct plan *p) {
     if (s->other && s->other->journal.len > 0 && p->bare.p &&
-        template_can_blank(s->schema, p->type, p->content)) {
+        template_can_blank(p->type, p->content)) {
         struct search search = {&s->other->journal, &p->entry};
-        p->has_entry = template_each_value(s->schema, p->type, p->bare,
-                                           find_entry, &search);
+        p->has_entry =
+            template_each_value(p->type, p->bare, find_entry, &search);
     }
-    template_names(s->schema, p->type, p->content, &p->id, &p->addr);
+    template_names(p->type, p->content, &p->id, &p->addr);
     /* A receipt or a result is not answered; a message that people wrote is. */
     p->enters = s->journal_max > 0 && journal_takes(&p->id) &&
                 (!p->has_entry || (p->number == FRAME_MESSAGE && p->guarded));
 }
 
 void policy_begin(struct state *s, struct plan *p) {
-    p->guarded = p->bare.p ? p->outline.guarded
-                           : template_guarded(s->schema, p->type, p->content);
+    p->guarded =
+        p->bare.p ? p->outline.guarded : template_guarded(p->type, p->content);
     p->list = p->bare.n >= LIST_FROM && !p->guarded;
     p->template = -1;
     p->heard = policy_heard(s);
@@ -100,6 +100,12 @@ static unsigned candidates(const struct state *s, const struct plan *p,
     return n;
 }
 
+static void swap(struct terse_buf *x, struct terse_buf *y) {
+    struct terse_buf was = *x;
+    *x = *y;
+    *y = was;
+}
+
 /* Looks among them for one with a patch that is smaller than *size. It is the
  * stripped content that counts, so that no text has a say in this. */
 static enum terse_err look_at(struct state *s, const struct plan *p,
@@ -111,19 +117,21 @@ static enum terse_err look_at(struct state *s, const struct plan *p,
         const struct template *t = &s->templates[in[i]];
         struct terse_str whole;
         bool fits;
+        size_t bare;
         enum terse_err err = shelf_get(s, t, &work->e, &whole);
         if (err != TERSE_OK)
             return err;
         struct template_links links = shelf_links(t, whole, plan_entry(p));
         terse_buf_reset(&work->b);
-        err = template_diff(s->schema, p->type, whole, p->bare, &links,
-                            &work->b, &fits);
+        err = template_diff(p->type, whole, p->content, &links, &work->b, &fits,
+                            &bare);
         if (err != TERSE_OK)
             return err;
-        if (!fits || work->b.len + 2 >= *size)
+        if (!fits || bare + 2 >= *size)
             continue;
-        *size = work->b.len;
+        *size = bare;
         *best = in[i];
+        swap(&work->a, &work->b);
     }
     return TERSE_OK;
 }
@@ -187,16 +195,16 @@ unsigned policy_dictionaries(const struct state *s, int out[DICTIONARIES]) {
 
 /* ---- strings ------------------------------------------------------------- */
 
-enum terse_err policy_string(void *arg, struct terse_str s,
-                             enum template_string kind, struct terse_buf *out) {
+enum terse_err policy_string(void *arg, struct terse_str s, enum sc_kind kind,
+                             struct terse_buf *out) {
     struct packing *p = arg;
     enum strings_kind as[] = {
-        [STRING_ONCE] = STRINGS_ONCE,
-        [STRING_TOKEN] = p->list ? STRINGS_ONCE : STRINGS_TOKEN,
-        [STRING_ADDRESS] = p->list ? STRINGS_LISTED : STRINGS_ADDRESS,
+        [KIND_ONCE] = STRINGS_ONCE,
+        [KIND_TOKEN] = p->list ? STRINGS_ONCE : STRINGS_TOKEN,
+        [KIND_ADDRESS] = p->list ? STRINGS_LISTED : STRINGS_ADDRESS,
     };
     /* node#ver is told by its parts */
-    if (kind == STRING_TOKEN && memchr(s.p, '#', s.n))
-        kind = STRING_ONCE;
+    if (kind == KIND_TOKEN && memchr(s.p, '#', s.n))
+        kind = KIND_ONCE;
     return strings_pack(&p->strings, s, as[kind], out);
 }

@@ -41,7 +41,8 @@ bool policy_entering(const struct state *s, const struct plan *p);
  * say so; they count as told then. */
 uint32_t policy_heard(struct state *s);
 
-/* The template to be patched, or -1. work: b and e are used. */
+/* The template to be patched, or -1, and the patch in work->a. work: b and e
+ * are used. */
 TERSE_NODISCARD enum terse_err policy_template(struct state *s,
                                                const struct plan *p,
                                                struct terse_work *work,
@@ -61,7 +62,7 @@ struct packing {
     struct strings strings;
     bool list;
 };
-enum terse_err policy_string(void *arg, struct terse_str s,
-                             enum template_string kind, struct terse_buf *out);
+enum terse_err policy_string(void *arg, struct terse_str s, enum sc_kind kind,
+                             struct terse_buf *out);
 
 #endif

@@ -63,26 +63,6 @@ struct terse_schema {
     uint32_t value_mask;
 };
 
-/* Multiplies eight bytes at a time, as FNV-1a does one. The tables are fixed,
- * so nobody can choose what collides in them. */
-static uint32_t hash_bytes(uint32_t h, struct terse_str s) {
-    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t sum = (h + s.n) * k, w = 0;
-    for (size_t i = 0; i + 8 < s.n; i += 8) {
-        memcpy(&w, s.p + i, 8);
-        sum = (sum ^ w) * k;
-        sum ^= sum >> 29;
-    }
-    if (s.n >= 8)
-        memcpy(&w, s.p + s.n - 8, 8); /* some of them again */
-    else
-        for (size_t i = 0; i < s.n; i++)
-            w = w << 8 | (uint8_t)s.p[i];
-    return (uint32_t)((sum ^ w) * k >> 32);
-}
-
-static const uint32_t HASH_START = UINT32_C(2166136261);
-
 static uint32_t hash_key(uint32_t key) {
     return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
@@ -107,7 +87,7 @@ static void *take(struct terse_schema *s, size_t n, size_t size) {
 
 static uint32_t qname_slot(const struct terse_schema *s, struct terse_str ns,
                            struct terse_str name) {
-    uint32_t i = hash_bytes(hash_bytes(HASH_START, ns), name) & s->qname_mask;
+    uint32_t i = str_hash_from(str_hash(ns), name) & s->qname_mask;
     for (;; i = (i + 1) & s->qname_mask) {
         uint16_t q = s->qname_slots[i];
         if (q == 0 ||
@@ -281,7 +261,7 @@ enum { NUMBER_MAX = UINT16_MAX };
 
 static struct value_slot *value_slot(const struct terse_schema *s,
                                      uint16_t values, struct terse_str text) {
-    uint32_t i = hash_bytes(HASH_START + values, text) & s->value_mask;
+    uint32_t i = str_hash_from(values, text) & s->value_mask;
     for (;; i = (i + 1) & s->value_mask) {
         struct value_slot *slot = &s->value_slots[i];
         if (slot->values == 0 ||
@@ -418,6 +398,46 @@ static bool make_ready(struct terse_schema *s, struct sc_field *f) {
     }
 }
 
+static enum sc_kind kind_of(const struct table_field *t) {
+    static const struct {
+        const char *name;
+        enum sc_kind kind;
+    } names[] = {
+        {"to", KIND_ADDRESS},  {"from", KIND_ADDRESS}, {"by", KIND_ADDRESS},
+        {"jid", KIND_ADDRESS}, {"node", KIND_TOKEN},   {"nick", KIND_TOKEN},
+        {"photo", KIND_TOKEN}, {"ver", KIND_TOKEN},
+    };
+    const char *name = t->bind == BIND_LEAF_ATTR ? t->attr : t->name;
+    for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0)
+            return names[i].kind;
+    return KIND_ONCE;
+}
+
+static enum sc_role role_of(const struct table_field *t) {
+    if (t->bind != BIND_ATTR || t->ns[0])
+        return ROLE_NONE;
+    return strcmp(t->name, "id") == 0     ? ROLE_ID
+           : strcmp(t->name, "from") == 0 ? ROLE_FROM
+           : strcmp(t->name, "to") == 0   ? ROLE_TO
+                                          : ROLE_NONE;
+}
+
+/* The type of the message that a field of `type` holds, or NULL. */
+static const struct sc_type *inner_of(const struct terse_schema *s,
+                                      const struct sc_type *type,
+                                      const struct table_field *t) {
+    if (t->bind == BIND_CHILD)
+        return &s->types[t->type];
+    if (t->bind == BIND_REST)
+        return schema_element(s);
+    if (type != schema_element(s))
+        return NULL;
+    if (t->number == ELEMENT_ATTR)
+        return schema_attr(s);
+    return t->number == ELEMENT_CHILD ? type : NULL;
+}
+
 static void make_field(struct sc_field *out, const struct table_field *t,
                        uint16_t index) {
     bool bytes = t->bind == BIND_CHILD || t->bind == BIND_REST ||
@@ -429,6 +449,8 @@ static void make_field(struct sc_field *out, const struct table_field *t,
         .ns = str_or_none(t->ns),
         .index = index,
         .wire = bytes ? WIRE_BYTES : WIRE_VARINT,
+        .kind = (uint8_t)kind_of(t),
+        .role = (uint8_t)role_of(t),
     };
 }
 
@@ -487,6 +509,7 @@ static bool make_type(struct terse_schema *s, uint16_t index) {
         return false;
     for (uint16_t i = 0; i < t->n_fields; i++) {
         make_field(&type->fields[i], &t->fields[i], i);
+        type->fields[i].inner = inner_of(s, type, &t->fields[i]);
         if (!make_ready(s, &type->fields[i]))
             return false;
         type->by_number[t->fields[i].number] = (uint16_t)(i + 1);
@@ -522,20 +545,6 @@ const struct sc_type *schema_element(const struct terse_schema *s) {
 
 const struct sc_type *schema_attr(const struct terse_schema *s) {
     return &s->types[s->t->attr];
-}
-
-const struct sc_type *schema_nested(const struct terse_schema *s,
-                                    const struct sc_type *type,
-                                    const struct sc_field *f) {
-    if (f->t->bind == BIND_CHILD)
-        return &s->types[f->t->type];
-    if (f->t->bind == BIND_REST)
-        return schema_element(s);
-    if (type != schema_element(s))
-        return NULL;
-    if (f->t->number == ELEMENT_ATTR)
-        return schema_attr(s);
-    return f->t->number == ELEMENT_CHILD ? type : NULL;
 }
 
 uint32_t schema_revision(const struct terse_schema *s) {

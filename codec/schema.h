@@ -9,8 +9,20 @@
 #include "terse.h"
 #include "wire.h"
 
+/* How likely a string comes again, by its item: what a sender does with it. */
+enum sc_kind {
+    KIND_ONCE,    /* hardly */
+    KIND_TOKEN,   /* one of few, such as the name of a client */
+    KIND_ADDRESS, /* a JID */
+};
+
+/* The attributes of a stanza that answers are found by. */
+enum sc_role { ROLE_NONE, ROLE_ID, ROLE_FROM, ROLE_TO };
+
+struct sc_type;
 struct sc_field {
     const struct table_field *t;
+    const struct sc_type *inner; /* of the message that it holds, or NULL */
     struct terse_str proto, name, ns;
     /* What a decoder writes: "<name xmlns='ns'" and "</name>", of an ATTR
      * " name='"; p NULL where that depends on the stanza. */
@@ -24,6 +36,8 @@ struct sc_field {
                        BASE64 where this one's is PLAIN, or PLAIN where this
                        one's is BASE64; 0: none */
     uint8_t wire;   /* enum wire_type */
+    uint8_t kind;   /* enum sc_kind */
+    uint8_t role;   /* enum sc_role */
 };
 
 struct sc_type {
@@ -115,12 +129,6 @@ static inline const struct sc_field *schema_field(const struct sc_type *type,
         return NULL;
     return &type->fields[type->by_number[number] - 1];
 }
-
-/* The type of the message that a field of `type` holds, or NULL if it holds
- * none. */
-const struct sc_type *schema_nested(const struct terse_schema *schema,
-                                    const struct sc_type *type,
-                                    const struct sc_field *field);
 
 /* Values of an enum: characters to number, if it is no newer than `revision`,
  * and back; false if it has none. */

@@ -137,15 +137,15 @@ enum terse_err shelf_set(struct state *s, uint64_t i, uint32_t number,
     enum terse_err err = shorten(s, bare, outline, work);
     if (err != TERSE_OK)
         return err;
-    uint8_t *p = malloc(work->len);
-    if (!p)
+    struct template *t = &s->templates[i];
+    /* Mostly it takes as many bytes as what was there. */
+    uint8_t *p = t->p;
+    if ((!p || t->kept != work->len) && !(p = realloc(p, work->len)))
         return TERSE_ENOMEM;
     memcpy(p, terse_buf_data(work), work->len);
-    struct template *t = &s->templates[i];
     uint32_t more = (uint32_t)(TEMPLATE_COST + bare.n) - shelf_cost(s, i);
     s->budget.now += more;
     s->template_bytes += more;
-    free(t->p);
     *t = (struct template){.p = p,
                            .kept = (uint32_t)work->len,
                            .n = (uint16_t)bare.n,

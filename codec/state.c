@@ -55,14 +55,13 @@ struct strings state_strings(struct state *s) {
 
 const struct sc_type *state_type(const struct state *s, uint32_t number) {
     const struct sc_field *f = schema_field(schema_frame(s->schema), number);
-    return schema_nested(s->schema, schema_frame(s->schema), f);
+    return f->inner;
 }
 
 /* ---- receiver ------------------------------------------------------------ */
 
 static enum terse_err unpack_string(void *arg, struct terse_str s,
-                                    enum template_string kind,
-                                    struct terse_buf *out) {
+                                    enum sc_kind kind, struct terse_buf *out) {
     (void)kind;
     return strings_unpack(arg, s, out);
 }
@@ -114,21 +113,19 @@ static enum terse_err unpack_content(struct state *s, const struct parts *parts,
         return err;
     struct template_links links = shelf_links(t, whole, entry);
     terse_buf_reset(from);
-    err = template_strings(s->schema, type, parts->content.bytes, true,
-                           unpack_string, &strings, from);
+    err = template_strings(type, parts->content.bytes, true, unpack_string,
+                           &strings, from);
     if (err == TERSE_OK && parts->has[FRAME_ENTRY])
         err = strings_enter(&strings, parts->entry);
     if (err == TERSE_OK && entry) {
         terse_buf_reset(&work->d);
-        err = template_blank(s->schema, type, str_of_buf(from), &links, true,
-                             &work->d);
+        err = template_blank(type, str_of_buf(from), &links, true, &work->d);
         from = &work->d;
     }
     terse_buf_reset(to);
     if (err != TERSE_OK)
         return err;
-    return t ? template_merge(s->schema, type, whole, str_of_buf(from), &links,
-                              to)
+    return t ? template_merge(type, whole, str_of_buf(from), &links, to)
              : terse_buf_append(to, terse_buf_data(from), from->len);
 }
 
@@ -144,7 +141,7 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
     if (parts->has[FRAME_LIKE] || parts->has[FRAME_KEEP]) {
         terse_buf_reset(&work->b);
         struct template_outline outline;
-        err = template_strip(s->schema, type, stanza, &work->b, &outline);
+        err = template_strip(type, stanza, &work->b, &outline);
         if (err == TERSE_OK)
             err = shelf_set(
                 s,
@@ -153,7 +150,7 @@ static enum terse_err remember(struct state *s, const struct parts *parts,
     }
     if (entry)
         journal_hear(&s->other->journal, entry->index + 1);
-    template_names(s->schema, type, stanza, &id, &addr);
+    template_names(type, stanza, &id, &addr);
     if (err != TERSE_OK || !s->journal.on || !journal_takes(&id) ||
         (entry && !(parts->value[FRAME_ABOUT] & 1)))
         return err;

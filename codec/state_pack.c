@@ -30,14 +30,13 @@ static enum terse_err put_packed(struct state *s, const struct plan *p,
         struct template_links links =
             shelf_links(NULL, (struct terse_str){NULL, 0}, &p->entry);
         terse_buf_reset(&work->b);
-        err = template_blank(s->schema, p->type, content, &links, false,
-                             &work->b);
+        err = template_blank(p->type, content, &links, false, &work->b);
         content = str_of_buf(&work->b);
     }
     terse_buf_reset(&work->d);
     if (err == TERSE_OK)
-        err = template_strings(s->schema, p->type, content, false,
-                               policy_string, &packing, &work->d);
+        err = template_strings(p->type, content, false, policy_string, &packing,
+                               &work->d);
     if (err == TERSE_OK)
         err = put_entry(s, &packing.strings, out);
     return err == TERSE_OK ? parts_put(out, p->number, str_of_buf(&work->d))
@@ -59,24 +58,11 @@ static enum terse_err put_packed_for(struct state *s, const struct plan *p,
     return err;
 }
 
-/* Writes content as what it adds to template i, which it will become. */
+/* Writes the patch in work->a, of template i, which the stanza will become. */
 static enum terse_err put_like(struct state *s, struct plan *p, uint32_t i,
                                struct terse_work *work, struct terse_buf *out) {
-    bool fits = false;
-    struct terse_str whole;
-    enum terse_err err = shelf_get(s, &s->templates[i], &work->e, &whole);
-    if (err != TERSE_OK)
-        return err;
-    struct template_links links =
-        shelf_links(&s->templates[i], whole, plan_entry(p));
-    terse_buf_reset(&work->a);
-    err = template_diff(s->schema, p->type, whole, p->content, &links, &work->a,
-                        &fits);
-    if (err == TERSE_OK && !fits) /* as it stands, then */
-        return put_packed(s, p, p->content, work, out);
     p->template = (int)i;
-    if (err == TERSE_OK)
-        err = parts_put_number(out, FRAME_LIKE, i);
+    enum terse_err err = parts_put_number(out, FRAME_LIKE, i);
     if (err == TERSE_OK && work->a.len > 0)
         err = put_packed_for(s, p, i, str_of_buf(&work->a), work, out);
     return err;
@@ -257,7 +243,7 @@ enum terse_err state_pack(struct state *s, struct terse_str frame,
                      .content = parts.content.bytes,
                      .type = state_type(s, parts.content.number)};
     terse_buf_reset(&work->c);
-    err = template_strip(s->schema, p.type, p.content, &work->c, &p.outline);
+    err = template_strip(p.type, p.content, &work->c, &p.outline);
     if (err == TERSE_OK)
         p.bare = (struct terse_str){
             work->c.len > 0 ? (const char *)terse_buf_data(&work->c) : "",

@@ -10,10 +10,11 @@
 enum { FRONT_FROM = 32 }; /* bytes of BASE64 whose front can be kept */
 
 struct walk {
-    const struct terse_schema *schema;
     struct terse_buf *out;
     enum terse_err err; /* the first one; nothing is written after it */
     bool unfit;         /* diff: no patch makes it */
+    size_t private;     /* diff: bytes that a patch to the stripped message
+                           would not have */
     unsigned depth, depth_max;
     const struct template_links *given; /* which go first; or NULL */
     unsigned n_links;
@@ -21,12 +22,12 @@ struct walk {
 };
 
 /* Not all of it: links are many, and only the first n_links are ever read. */
-static void walk_init(struct walk *w, const struct terse_schema *schema,
-                      struct terse_buf *out, unsigned depth_max) {
-    w->schema = schema;
+static void walk_init(struct walk *w, struct terse_buf *out,
+                      unsigned depth_max) {
     w->out = out;
     w->err = TERSE_OK;
     w->unfit = false;
+    w->private = 0;
     w->given = NULL;
     w->depth = w->n_links = 0;
     w->depth_max = depth_max;
@@ -72,9 +73,15 @@ static void put_field(struct walk *w, const struct wire_field *f) {
     }
 }
 
-static size_t tag_size(const struct wire_field *f) {
-    uint8_t bytes[WIRE_VARINT_MAX];
-    return wire_put_varint(bytes, (uint64_t)f->number << 3 | f->type);
+static size_t varint_size(uint64_t v) {
+    size_t n = 1;
+    while (v >>= 7)
+        n++;
+    return n;
+}
+
+static size_t tag_size(uint32_t number) {
+    return varint_size((uint64_t)number << 3);
 }
 
 /* A nested message: its length is known at its end, and is one byte mostly. */
@@ -88,9 +95,11 @@ static size_t begin(struct walk *w, const struct wire_field *f) {
 static size_t end(struct walk *w, size_t start) {
     if (!go_on(w))
         return 0;
-    size_t n = w->out->len - start, more = 0;
-    for (size_t v = n; v >= 0x80; v >>= 7)
-        more++;
+    size_t n = w->out->len - start, more = varint_size(n) - 1;
+    if (more == 0) { /* nearly always */
+        w->out->data[w->out->off + start - 1] = (uint8_t)n;
+        return 0;
+    }
     put(w, "\0\0\0\0\0\0\0\0\0", more);
     if (!go_on(w))
         return 0;
@@ -251,56 +260,114 @@ static void put_changed(struct walk *w, const struct sc_field *f,
 /* ---- diff
  * ---------------------------------------------------------------------- */
 
-/* How often a number came in one message of the template, and was patched. */
+/* How often a place came in one message of the template, and was patched. */
 struct tally {
-    uint32_t number, seen, patched;
+    uint16_t place;
+    uint32_t seen, patched;
 };
 
 struct tallies {
     struct tally of[PATCH_FIELDS_MAX];
     unsigned n;
-    unsigned patched; /* fields of all numbers in this message of the patch */
+    unsigned patched; /* fields of all places in this message of the patch */
 };
 
-static struct tally *tally(struct walk *w, struct tallies *t, uint32_t number) {
+static struct tally *tally(struct walk *w, struct tallies *t, uint16_t place) {
     unsigned i = 0;
-    while (i < t->n && t->of[i].number != number)
+    while (i < t->n && t->of[i].place != place)
         i++;
     if (i == PATCH_FIELDS_MAX) {
         w->unfit = true;
         return NULL;
     }
     if (i == t->n)
-        t->of[t->n++] = (struct tally){.number = number};
+        t->of[t->n++] = (struct tally){.place = place};
     return &t->of[i];
 }
 
 static void diff(struct walk *w, const struct sc_type *type,
                  struct terse_str from, struct terse_str to);
 
+/* The bytes of a field of n bytes where its message is stripped. */
+static size_t bare_size(struct walk *w, const struct sc_type *type,
+                        const struct sc_field *f,
+                        const struct wire_field *field, size_t n) {
+    if (!f->inner)
+        return is_private(f) ? tag_size(place(type, f)->t->number) + 1 : n;
+    struct wire in = wire_of(field->bytes);
+    struct wire_field inside;
+    const struct sc_field *g;
+    if (!deeper(w))
+        return 0;
+    n = 0;
+    for (const uint8_t *at = in.p; next(w, f->inner, &in, &inside, &g);
+         at = in.p)
+        n += bare_size(w, f->inner, g, &inside, (size_t)(in.p - at));
+    w->depth--;
+    return tag_size(field->number) + varint_size(n) + n;
+}
+
+/* The same of what a patch says of a nested message. */
+static bool diff_inner(struct walk *w, const struct sc_field *f,
+                       const struct wire_field *old,
+                       const struct wire_field *new) {
+    size_t len = w->out->len, private = w->private, start = begin(w, new);
+    diff(w, f->inner, old->bytes, new->bytes);
+    if (go_on(w) && w->out->len == start) {
+        w->out->len = len;
+        return false;
+    }
+    size_t bare = w->out->len - start - (w->private - private);
+    w->private += end(w, start) + 1 - varint_size(bare);
+    return true;
+}
+
 /* Appends what changes field `old` into `new`, if anything does. */
 static bool diff_field(struct walk *w, const struct sc_type *type,
                        const struct sc_field *f, const struct wire_field *old,
                        const struct wire_field *new) {
-    const struct sc_type *inner = schema_nested(w->schema, type, f);
+    if (f->inner)
+        return diff_inner(w, f, old, new);
     size_t len = w->out->len;
-    if (inner) {
-        size_t start = begin(w, new);
-        diff(w, inner, old->bytes, new->bytes);
-        if (go_on(w) && w->out->len == start) {
-            w->out->len = len;
-            return false;
-        }
-        end(w, start);
-        return true;
-    }
     struct wire_field expected = follow(w, *old);
     if (!is_private(f) && same(&expected, new))
         return false;
     put_change(w, f, old, new);
-    if (!is_private(f) && !has_front(f, old) && !same(old, new))
+    if (is_private(f))
+        w->private += w->out->len - len - bare_size(w, type, f, old, 0);
+    else if (!has_front(f, old) && !same(old, new))
         add_link(w, old, new);
     return true;
+}
+
+/* Steps over the field at b if it is byte for byte the one at a, which is `old`
+ * and n bytes long, and this says that it stays the same. */
+static bool stays(const struct walk *w, const struct sc_field *f,
+                  const struct wire_field *old, const uint8_t *a, size_t n,
+                  struct wire *b) {
+    if (f->inner || is_private(f) || (size_t)(b->end - b->p) < n ||
+        memcmp(a, b->p, n) != 0)
+        return false;
+    struct wire_field expected = follow(w, *old);
+    if (!same(&expected, old))
+        return false;
+    b->p += n;
+    return true;
+}
+
+/* The fields of `to` that the template has no more of. */
+static void diff_rest(struct walk *w, const struct sc_type *type,
+                      struct tallies *tallies, struct wire *b) {
+    struct wire_field new;
+    const struct sc_field *f;
+    for (const uint8_t *at = b->p; next(w, type, b, &new, &f); at = b->p) {
+        struct tally *t = tally(w, tallies, f->place);
+        size_t n = (size_t)(b->p - at);
+        if (!t || t->patched < t->seen || ++tallies->patched > PATCH_FIELDS_MAX)
+            w->unfit = true;
+        put(w, at, n);
+        w->private += n - bare_size(w, type, f, &new, n);
+    }
 }
 
 static void diff(struct walk *w, const struct sc_type *type,
@@ -312,15 +379,15 @@ static void diff(struct walk *w, const struct sc_type *type,
     if (!deeper(w))
         return;
     tallies.n = tallies.patched = 0;
-    while (next(w, type, &a, &old, &f)) {
+    for (const uint8_t *at = a.p; next(w, type, &a, &old, &f); at = a.p) {
         struct wire before = b;
-        uint32_t number = place(type, f)->t->number;
-        struct tally *t = tally(w, &tallies, number);
+        struct tally *t = tally(w, &tallies, f->place);
         if (!t)
             break;
         t->seen++;
-        bool have = next(w, type, &b, &new, &g);
-        if (!have || place(type, g)->t->number != number) {
+        if (stays(w, f, &old, at, (size_t)(a.p - at), &b))
+            continue;
+        if (!next(w, type, &b, &new, &g) || g->place != f->place) {
             b = before;
             if (is_private(f))
                 continue; /* its place stays empty */
@@ -330,30 +397,25 @@ static void diff(struct walk *w, const struct sc_type *type,
                 w->unfit = true;
         }
     }
-    while (next(w, type, &b, &new, &g)) {
-        struct tally *t = tally(w, &tallies, place(type, g)->t->number);
-        if (!t || t->patched < t->seen || ++tallies.patched > PATCH_FIELDS_MAX)
-            w->unfit = true;
-        put_field(w, &new);
-    }
+    diff_rest(w, type, &tallies, &b);
     w->depth--;
 }
 
-enum terse_err template_diff(const struct terse_schema *schema,
-                             const struct sc_type *type, struct terse_str from,
+enum terse_err template_diff(const struct sc_type *type, struct terse_str from,
                              struct terse_str to,
                              const struct template_links *given,
-                             struct terse_buf *out, bool *fits) {
+                             struct terse_buf *out, bool *fits, size_t *bare) {
     struct walk w;
     size_t len = out->len;
-    walk_init(&w, schema, out, PATCH_DEPTH_MAX);
+    walk_init(&w, out, PATCH_DEPTH_MAX);
     w.given = given;
     diff(&w, type, from, to);
-    if (w.err == TERSE_EFRAME)
+    if (w.err == TERSE_EFRAME || w.err == TERSE_ELIMIT)
         w.unfit = true, w.err = TERSE_OK;
     *fits = !w.unfit;
     if (!go_on(&w))
         out->len = len;
+    *bare = out->len - len - w.private;
     return w.err;
 }
 
@@ -363,7 +425,7 @@ enum terse_err template_diff(const struct terse_schema *schema,
 /* One message of a patch. */
 struct patch {
     struct wire_field fields[PATCH_FIELDS_MAX];
-    uint32_t place[PATCH_FIELDS_MAX]; /* the number of each one's place */
+    uint16_t place[PATCH_FIELDS_MAX];
     bool used[PATCH_FIELDS_MAX];
     unsigned n;
 };
@@ -380,13 +442,13 @@ static bool read_patch(struct walk *w, const struct sc_type *type,
             break;
         }
         patch->used[patch->n] = false;
-        patch->place[patch->n] = place(type, f)->t->number;
+        patch->place[patch->n] = f->place;
         patch->fields[patch->n++] = field;
     }
     return go_on(w);
 }
 
-static struct wire_field *patch_take(struct patch *patch, uint32_t place) {
+static struct wire_field *patch_take(struct patch *patch, uint16_t place) {
     for (unsigned i = 0; i < patch->n; i++) {
         if (patch->used[i] || patch->place[i] != place)
             continue;
@@ -399,10 +461,10 @@ static struct wire_field *patch_take(struct patch *patch, uint32_t place) {
 static void merge(struct walk *w, const struct sc_type *type,
                   struct terse_str from, struct terse_str bytes);
 
-static void merge_field(struct walk *w, const struct sc_type *type,
-                        const struct sc_field *f, const struct wire_field *old,
+static void merge_field(struct walk *w, const struct sc_field *f,
+                        const struct wire_field *old,
                         const struct wire_field *new) {
-    const struct sc_type *inner = schema_nested(w->schema, type, f);
+    const struct sc_type *inner = f->inner;
     if (inner) {
         size_t start = begin(w, old);
         merge(w, inner, old->bytes,
@@ -428,21 +490,19 @@ static void merge(struct walk *w, const struct sc_type *type,
     if (!deeper(w) || !read_patch(w, type, bytes, &patch))
         return;
     while (next(w, type, &in, &old, &f))
-        merge_field(w, type, f, &old,
-                    patch_take(&patch, place(type, f)->t->number));
+        merge_field(w, f, &old, patch_take(&patch, f->place));
     for (unsigned i = 0; i < patch.n; i++)
         if (!patch.used[i])
             put_field(w, &patch.fields[i]);
     w->depth--;
 }
 
-enum terse_err template_merge(const struct terse_schema *schema,
-                              const struct sc_type *type, struct terse_str from,
+enum terse_err template_merge(const struct sc_type *type, struct terse_str from,
                               struct terse_str patch,
                               const struct template_links *given,
                               struct terse_buf *out) {
     struct walk w;
-    walk_init(&w, schema, out, PATCH_DEPTH_MAX);
+    walk_init(&w, out, PATCH_DEPTH_MAX);
     w.given = given;
     merge(&w, type, from, patch);
     return w.err;
@@ -461,24 +521,6 @@ struct copy {
     bool receives;                    /* strings come from the wire */
     struct template_outline *outline; /* or NULL */
 };
-
-/* By the name of its attribute or child: ids, times and the like come once. */
-static enum template_string string_kind(const struct sc_field *f) {
-    static const struct {
-        const char *name;
-        enum template_string kind;
-    } names[] = {
-        {"to", STRING_ADDRESS},  {"from", STRING_ADDRESS},
-        {"by", STRING_ADDRESS},  {"jid", STRING_ADDRESS},
-        {"node", STRING_TOKEN},  {"nick", STRING_TOKEN},
-        {"photo", STRING_TOKEN}, {"ver", STRING_TOKEN},
-    };
-    const char *name = f->t->bind == BIND_LEAF_ATTR ? f->t->attr : f->t->name;
-    for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i].name) == 0)
-            return names[i].kind;
-    return STRING_ONCE;
-}
 
 static const struct sc_field *twin(const struct sc_type *type,
                                    const struct sc_field *f) {
@@ -505,7 +547,7 @@ static void put_string(struct copy *s, const struct sc_type *type,
     if (base64 && !s->receives && base64_of(field->bytes, value) > 0)
         put(w, field->bytes.p, field->bytes.n);
     else if (go_on(w))
-        w->err = s->cb(s->arg, field->bytes, string_kind(f), w->out);
+        w->err = s->cb(s->arg, field->bytes, (enum sc_kind)f->kind, w->out);
     if (base64 && s->receives && go_on(w) && strings_marked(field->bytes))
         n = base64_of(
             (struct terse_str){(const char *)terse_buf_data(w->out) + start,
@@ -516,7 +558,7 @@ static void put_string(struct copy *s, const struct sc_type *type,
         return;
     }
     struct wire_field was = {.number = base64->t->number, .type = WIRE_BYTES};
-    w->out->len = start - 1 - tag_size(field);
+    w->out->len = start - 1 - tag_size(field->number);
     start = begin(w, &was);
     put(w, value, n);
     end(w, start);
@@ -529,7 +571,7 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
                        const struct wire_field *field) {
     char text[BASE64_MAX * 4 / 3 + 4];
     const struct sc_field *plain = twin(type, f);
-    if (!s->cb || s->receives || !plain || string_kind(plain) == STRING_ONCE ||
+    if (!s->cb || s->receives || !plain || plain->kind == KIND_ONCE ||
         field->bytes.n == 0 || field->bytes.n > BASE64_MAX)
         return false;
     struct wire_field as = {.number = plain->t->number, .type = WIRE_BYTES};
@@ -539,12 +581,12 @@ static bool put_base64(struct copy *s, const struct sc_type *type,
     struct walk *w = &s->walk;
     size_t start = begin(w, &as), len = w->out->len;
     if (go_on(w))
-        w->err = s->cb(s->arg, as.bytes, string_kind(plain), w->out);
+        w->err = s->cb(s->arg, as.bytes, (enum sc_kind)plain->kind, w->out);
     bool marked = go_on(w) && strings_marked((struct terse_str){
                                   (const char *)terse_buf_data(w->out) + len,
                                   w->out->len - len});
     if (!marked && go_on(w)) {
-        w->out->len = start - 1 - tag_size(&as);
+        w->out->len = start - 1 - tag_size(as.number);
         return false;
     }
     end(w, start);
@@ -592,26 +634,26 @@ static void copy(struct copy *s, const struct sc_type *type,
     const struct sc_field *f;
     if (!deeper(w))
         return;
-    while (next(w, type, &in, &field, &f)) {
-        const struct sc_type *inner = schema_nested(w->schema, type, f);
+    for (const uint8_t *at = in.p; next(w, type, &in, &field, &f); at = in.p) {
         note_field(s, f);
-        if (inner) {
+        if (f->inner) {
             size_t start = begin(w, &field);
             unsigned first = s->outline ? s->outline->n_spans : 0;
-            copy(s, inner, field.bytes);
+            copy(s, f->inner, field.bytes);
             move_spans(s, first, end(w, start));
+        } else if (is_private(f) && !s->cb) {
+            const struct sc_field *to = place(type, f);
+            put_field(w,
+                      &(struct wire_field){.number = to->t->number,
+                                           .type = (enum wire_type)to->wire});
         } else if (is_private(f)) {
-            if (!s->cb)
-                field = (struct wire_field){
-                    .number = place(type, f)->t->number,
-                    .type = (enum wire_type)place(type, f)->wire};
-            put_field(w, &field);
+            put(w, at, (size_t)(in.p - at));
         } else if (s->cb && field.type == WIRE_BYTES &&
                    f->t->form == FORM_PLAIN) {
             put_string(s, type, f, &field);
         } else if (f->t->form != FORM_BASE64 ||
                    !put_base64(s, type, f, &field)) {
-            put_field(w, &field);
+            put(w, at, (size_t)(in.p - at));
             if (f->t->form == FORM_PLAIN)
                 note_span(s, &field);
         }
@@ -620,19 +662,17 @@ static void copy(struct copy *s, const struct sc_type *type,
     w->depth--;
 }
 
-enum terse_err template_strings(const struct terse_schema *schema,
-                                const struct sc_type *type,
+enum terse_err template_strings(const struct sc_type *type,
                                 struct terse_str message, bool receives,
                                 template_string_cb cb, void *arg,
                                 struct terse_buf *out) {
     struct copy s = {.cb = cb, .arg = arg, .receives = receives};
-    walk_init(&s.walk, schema, out, cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX);
+    walk_init(&s.walk, out, cb ? FRAME_DEPTH_MAX : PATCH_DEPTH_MAX);
     copy(&s, type, message);
     return s.walk.err;
 }
 
-enum terse_err template_strip(const struct terse_schema *schema,
-                              const struct sc_type *type,
+enum terse_err template_strip(const struct sc_type *type,
                               struct terse_str message, struct terse_buf *out,
                               struct template_outline *outline) {
     struct copy s = {.outline = outline, .start = out->len};
@@ -640,7 +680,7 @@ enum terse_err template_strip(const struct terse_schema *schema,
         outline->shape = outline->n_spans = 0;
         outline->guarded = false;
     }
-    walk_init(&s.walk, schema, out, PATCH_DEPTH_MAX);
+    walk_init(&s.walk, out, PATCH_DEPTH_MAX);
     copy(&s, type, message);
     return s.walk.err;
 }
@@ -654,7 +694,7 @@ static bool guarded(struct walk *w, const struct sc_type *type,
     if (!deeper(w))
         return true;
     while (!found && next(w, type, &in, &field, &f)) {
-        const struct sc_type *inner = schema_nested(w->schema, type, f);
+        const struct sc_type *inner = f->inner;
         if (inner)
             found = guarded(w, inner, field.bytes);
         else
@@ -664,23 +704,17 @@ static bool guarded(struct walk *w, const struct sc_type *type,
     return found || !go_on(w);
 }
 
-bool template_guarded(const struct terse_schema *schema,
-                      const struct sc_type *type, struct terse_str message) {
+bool template_guarded(const struct sc_type *type, struct terse_str message) {
     struct walk w;
-    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    walk_init(&w, NULL, FRAME_DEPTH_MAX);
     return guarded(&w, type, message);
 }
 
 /* ---- answers
  * ------------------------------------------------------------------ */
 
-static bool is_attr(const struct sc_field *f, const char *name) {
-    return f->t->bind == BIND_ATTR && strcmp(f->t->name, name) == 0 &&
-           f->t->ns[0] == 0;
-}
-
 static bool is_address(const struct sc_field *f) {
-    return is_attr(f, "from") || is_attr(f, "to");
+    return f->role == ROLE_FROM || f->role == ROLE_TO;
 }
 
 /* The value of an entry that a field of a stanza may stand for, NULL if none.
@@ -688,15 +722,14 @@ static bool is_address(const struct sc_field *f) {
 static const struct wire_field *entry_value(const struct sc_field *f,
                                             const struct template_links *given,
                                             const struct wire_field *field) {
-    unsigned i = is_attr(f, "id") ? TEMPLATE_ID : TEMPLATE_ADDR;
+    unsigned i = f->role == ROLE_ID ? TEMPLATE_ID : TEMPLATE_ADDR;
     if (field->type != WIRE_BYTES || (i == TEMPLATE_ADDR && !is_address(f)) ||
         given->of[i].new.type != WIRE_BYTES || given->of[i].new.bytes.n < 4)
         return NULL;
     return &given->of[i].new;
 }
 
-enum terse_err template_blank(const struct terse_schema *schema,
-                              const struct sc_type *type,
+enum terse_err template_blank(const struct sc_type *type,
                               struct terse_str message,
                               const struct template_links *given, bool fill,
                               struct terse_buf *out) {
@@ -704,7 +737,7 @@ enum terse_err template_blank(const struct terse_schema *schema,
     struct wire in = wire_of(message);
     struct wire_field field;
     const struct sc_field *f;
-    walk_init(&w, schema, out, FRAME_DEPTH_MAX);
+    walk_init(&w, out, FRAME_DEPTH_MAX);
     while (next(&w, type, &in, &field, &f)) {
         const struct wire_field *value = entry_value(f, given, &field);
         if (value && fill && field.bytes.n == 0)
@@ -716,22 +749,20 @@ enum terse_err template_blank(const struct terse_schema *schema,
     return w.err;
 }
 
-bool template_can_blank(const struct terse_schema *schema,
-                        const struct sc_type *type, struct terse_str message) {
+bool template_can_blank(const struct sc_type *type, struct terse_str message) {
     struct walk w;
     struct wire in = wire_of(message);
     struct wire_field field;
     const struct sc_field *f;
-    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    walk_init(&w, NULL, FRAME_DEPTH_MAX);
     while (next(&w, type, &in, &field, &f))
         if (field.type == WIRE_BYTES && field.bytes.n == 0 &&
-            (is_attr(f, "id") || is_address(f)))
+            f->role != ROLE_NONE)
             return false;
     return go_on(&w);
 }
 
-void template_names(const struct terse_schema *schema,
-                    const struct sc_type *type, struct terse_str message,
+void template_names(const struct sc_type *type, struct terse_str message,
                     struct wire_field *id, struct terse_str *addr) {
     struct walk w;
     struct wire in = wire_of(message);
@@ -739,12 +770,12 @@ void template_names(const struct terse_schema *schema,
     const struct sc_field *f;
     *id = (struct wire_field){.type = WIRE_VARINT};
     *addr = (struct terse_str){NULL, 0};
-    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    walk_init(&w, NULL, FRAME_DEPTH_MAX);
     while (next(&w, type, &in, &field, &f)) {
-        if (is_attr(f, "id"))
+        if (f->role == ROLE_ID)
             *id = field;
         else if (f->t->form == FORM_PLAIN &&
-                 (is_attr(f, "from") || (is_attr(f, "to") && !addr->p)))
+                 (f->role == ROLE_FROM || (f->role == ROLE_TO && !addr->p)))
             *addr = field.bytes;
     }
 }
@@ -759,7 +790,7 @@ static bool each_value(struct walk *w, const struct sc_type *type,
     if (!deeper(w))
         return false;
     while (!done && next(w, type, &in, &field, &f)) {
-        const struct sc_type *inner = schema_nested(w->schema, type, f);
+        const struct sc_type *inner = f->inner;
         if (inner)
             done = each_value(w, inner, field.bytes, cb, arg);
         else
@@ -769,10 +800,9 @@ static bool each_value(struct walk *w, const struct sc_type *type,
     return done;
 }
 
-bool template_each_value(const struct terse_schema *schema,
-                         const struct sc_type *type, struct terse_str message,
+bool template_each_value(const struct sc_type *type, struct terse_str message,
                          template_value_cb cb, void *arg) {
     struct walk w;
-    walk_init(&w, schema, NULL, FRAME_DEPTH_MAX);
+    walk_init(&w, NULL, FRAME_DEPTH_MAX);
     return each_value(&w, type, message, cb, arg);
 }

@@ -44,25 +44,24 @@ enum {
 };
 
 /* Appends to out the patch that makes `to` from `from`, both messages of
- * `type`. *fits is false if no patch does. Errors are out's. */
-TERSE_NODISCARD enum terse_err template_diff(const struct terse_schema *schema,
-                                             const struct sc_type *type,
-                                             struct terse_str from,
-                                             struct terse_str to,
-                                             const struct template_links *given,
-                                             struct terse_buf *out, bool *fits);
+ * `type`. *fits is false if no patch does, or none that out has room for; *bare
+ * is the size of the patch that would make `to` stripped: choices are made by
+ * that. TERSE_ENOMEM. */
+TERSE_NODISCARD enum terse_err
+template_diff(const struct sc_type *type, struct terse_str from,
+              struct terse_str to, const struct template_links *given,
+              struct terse_buf *out, bool *fits, size_t *bare);
 
 /* Appends to out what `patch` makes of `from`. TERSE_EFRAME if it is no patch,
  * or over the bounds above. */
 TERSE_NODISCARD enum terse_err
-template_merge(const struct terse_schema *schema, const struct sc_type *type,
-               struct terse_str from, struct terse_str patch,
-               const struct template_links *given, struct terse_buf *out);
+template_merge(const struct sc_type *type, struct terse_str from,
+               struct terse_str patch, const struct template_links *given,
+               struct terse_buf *out);
 
 /* Whether `message` holds private values that must not be deflated together
  * with anything else, since the size would tell of both (TABLE_BULK may). */
-bool template_guarded(const struct terse_schema *schema,
-                      const struct sc_type *type, struct terse_str message);
+bool template_guarded(const struct sc_type *type, struct terse_str message);
 
 /* Where the strings of a stripped message stand in it, those that are long
  * enough to be worth a reference. */
@@ -81,50 +80,39 @@ struct template_outline {
 };
 
 /* Appends `message` with all private values emptied; *outline may be NULL. */
-TERSE_NODISCARD enum terse_err template_strip(const struct terse_schema *schema,
-                                              const struct sc_type *type,
+TERSE_NODISCARD enum terse_err template_strip(const struct sc_type *type,
                                               struct terse_str message,
                                               struct terse_buf *out,
                                               struct template_outline *outline);
 
-/* What kind of value a string is, by its item. */
-enum template_string {
-    STRING_ONCE,    /* hardly comes again */
-    STRING_TOKEN,   /* one of few, such as the name of a client */
-    STRING_ADDRESS, /* a JID */
-};
-
 /* Appends `message` with each public string turned by cb (strings_pack or
  * strings_unpack behind it). receives: the strings come from the wire. */
 typedef enum terse_err (*template_string_cb)(void *arg, struct terse_str s,
-                                             enum template_string kind,
+                                             enum sc_kind kind,
                                              struct terse_buf *out);
 TERSE_NODISCARD enum terse_err
-template_strings(const struct terse_schema *schema, const struct sc_type *type,
-                 struct terse_str message, bool receives, template_string_cb cb,
-                 void *arg, struct terse_buf *out);
+template_strings(const struct sc_type *type, struct terse_str message,
+                 bool receives, template_string_cb cb, void *arg,
+                 struct terse_buf *out);
 
 /* Appends a stanza, or a patch, with its attributes id, from and to empty where
  * they are the new values of `given`; fill: the reverse. */
 TERSE_NODISCARD enum terse_err
-template_blank(const struct terse_schema *schema, const struct sc_type *type,
-               struct terse_str message, const struct template_links *given,
-               bool fill, struct terse_buf *out);
+template_blank(const struct sc_type *type, struct terse_str message,
+               const struct template_links *given, bool fill,
+               struct terse_buf *out);
 
 /* Whether none of them is empty already. */
-bool template_can_blank(const struct terse_schema *schema,
-                        const struct sc_type *type, struct terse_str message);
+bool template_can_blank(const struct sc_type *type, struct terse_str message);
 
 /* What a stanza's entry in the journal says: its id (a VARINT of 0 if it has
  * none), and its from, else its to. Borrowed from message. */
-void template_names(const struct terse_schema *schema,
-                    const struct sc_type *type, struct terse_str message,
+void template_names(const struct sc_type *type, struct terse_str message,
                     struct wire_field *id, struct terse_str *addr);
 
 /* Calls cb with each public value that may be linked, until it returns true. */
 typedef bool (*template_value_cb)(void *arg, const struct wire_field *value);
-bool template_each_value(const struct terse_schema *schema,
-                         const struct sc_type *type, struct terse_str message,
+bool template_each_value(const struct sc_type *type, struct terse_str message,
                          template_value_cb cb, void *arg);
 
 #endif

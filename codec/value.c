@@ -223,24 +223,30 @@ static int base64_digit(char c) { return base64_digits[(uint8_t)c] - 1; }
 
 /* The last group has 1 or 2 '=' where its bytes are 2 or 1; the bits that are
  * left over must be 0, or other characters would stand for the same bytes. */
-static bool from_base64(struct terse_str s, uint8_t *out) {
-    size_t pad =
-        (s.p[s.n - 1] == '=' ? 1u : 0u) + (s.p[s.n - 2] == '=' ? 1u : 0u);
-    uint32_t bits = 0;
-    size_t o = 0, n = s.n - pad;
-    if (pad == 1 && s.p[s.n - 1] != '=')
+static bool from_base64_end(const char *p, uint8_t *out) {
+    int a = base64_digit(p[0]), b = base64_digit(p[1]);
+    bool two = p[2] != '=';
+    int c = two ? base64_digit(p[2]) : 0;
+    if (a < 0 || b < 0 || c < 0 || (two ? c & 3 : b & 15))
         return false;
-    for (size_t i = 0; i < n; i++) {
-        int digit = base64_digit(s.p[i]);
-        if (digit < 0)
+    out[0] = (uint8_t)(a << 2 | b >> 4);
+    if (two)
+        out[1] = (uint8_t)(b << 4 | c >> 2);
+    return true;
+}
+
+static bool from_base64(struct terse_str s, uint8_t *out) {
+    size_t whole = s.p[s.n - 1] == '=' ? s.n - 4 : s.n;
+    for (size_t i = 0; i < whole; i += 4, out += 3) {
+        int a = base64_digit(s.p[i]), b = base64_digit(s.p[i + 1]);
+        int c = base64_digit(s.p[i + 2]), d = base64_digit(s.p[i + 3]);
+        if (a < 0 || b < 0 || c < 0 || d < 0)
             return false;
-        bits = bits << 6 | (uint32_t)digit;
-        if (i % 4 == 0)
-            continue;
-        out[o++] = (uint8_t)(bits >> (6 - i % 4 * 2));
+        out[0] = (uint8_t)(a << 2 | b >> 4);
+        out[1] = (uint8_t)(b << 4 | c >> 2);
+        out[2] = (uint8_t)(c << 6 | d);
     }
-    uint32_t left = pad == 1 ? bits & 3 : pad == 2 ? bits & 15 : 0;
-    return left == 0;
+    return whole == s.n || from_base64_end(s.p + whole, out);
 }
 
 static void to_base64(struct terse_str bytes, char *out) {

@@ -30,7 +30,7 @@ enum {
     HEADER_MAX = 4096,   /* bytes of namespace declarations in a header */
     DEPTH_MAX = 256,     /* the walkers recurse: never deeper than this */
     ATTRS_MAX = 256,     /* nor more attributes than the decoder */
-    PARSER_SIZE = 23552, /* what one of libxml2 takes, about */
+    PARSER_SIZE = 26112, /* what one of libxml2 takes, about */
     SPACES_MAX = 256,    /* namespace declarations around an element: they are
                             looked through for each name */
 };

@@ -19,7 +19,7 @@ struct xml_name {
 void xml_names_begin(void);
 
 /* Of one parser; all zero at its start. */
-enum { XML_NAMES_BITS = 6 };
+enum { XML_NAMES_BITS = 7 };
 struct xml_names {
     struct xml_name slots[1 << XML_NAMES_BITS];
 };

@@ -186,17 +186,23 @@ struct lump {
     unsigned equals;
 };
 
-/* Looks at n bytes, LUMP at most: eight lanes together count to 255. */
+static inline lanes lanes_at(const char *p) {
+    lanes v;
+    memcpy(&v, p, LANES);
+    return v;
+}
+
+/* Looks at n bytes, LUMP at most: eight lanes together count to 255. Where the
+ * last lanes would reach too far they begin earlier, and find some '=' twice:
+ * the worst of that is that bytes are followed which need not be. */
 static struct lump look(const char *p, size_t n) {
     lanes high = {0}, refs = {0}, equals = {0}, v;
     struct lump l = {0};
+    char few[LANES] = {0};
+    if (n < LANES)
+        p = memcpy(few, p, n), n = LANES;
     for (size_t i = 0; i < n; i += LANES) {
-        if (n - i < LANES) {
-            v = (lanes){0};
-            memcpy(&v, p + i, n - i);
-        } else {
-            memcpy(&v, p + i, LANES);
-        }
+        v = lanes_at(p + (n - i < LANES ? n - LANES : i));
         high |= v;
         refs |= (lanes)(v == '&');
         equals -= (lanes)(v == '=');

@@ -67,6 +67,44 @@ def near(starts):
             + [len(starts) - 1])
 
 
+def trie(pieces):
+    """Rows base, check, 1 + piece, class, cost. From a node the byte b leads to
+    the node base + b, if that one's check is the node it came from. A first
+    byte is its own node."""
+    texts = {t: i for i, (_, _, t) in enumerate(pieces)}
+    children = {}
+    for t in texts:
+        for n in range(1, len(t)):
+            children.setdefault(t[:n], set()).add(t[n])
+    taken, base = (1 << 256) - 1, {}  # a bit for each node
+    # Those with most children first: they are the hardest to place.
+    for prefix in sorted(children, key=lambda p: (-len(children[p]), p)):
+        not_at = 1
+        for b in children[prefix]:
+            not_at |= taken >> b
+        at = (~not_at & (not_at + 1)).bit_length() - 1
+        base[prefix] = at
+        for b in children[prefix]:
+            taken |= 1 << at + b
+    size = max(base.values()) + 256
+    assert size < ONE
+    rows = [(0, ONE - 1, 0, 0, 0)] * size
+    node = {bytes([b]): b for b in range(256)}
+    for prefix in sorted({t[:n] for t in texts for n in range(1, len(t) + 1)},
+                         key=len):
+        parent = prefix[:-1]
+        if parent:
+            node[prefix] = base[parent] + prefix[-1]
+        k, share, i = 0, ONE, -1
+        if prefix in texts:
+            i = texts[prefix]
+            k, share, _ = pieces[i]
+        rows[node[prefix]] = (base.get(prefix, 0),
+                              node[parent] if parent else ONE - 1,
+                              i + 1, k, cost(share))
+    return rows
+
+
 def array(kind, name, values):
     print(f"const {kind} {name}[] = {{")
     for i in range(0, len(values), 16):
@@ -77,7 +115,6 @@ def array(kind, name, values):
 def main(path):
     rows, pieces = read(path)
     check(rows, pieces)
-    index = {t: i for i, (_, _, t) in enumerate(pieces)}
     start = [0] * len(pieces)
     members, first = [], [0]
     for k in range(len(rows)):
@@ -86,12 +123,6 @@ def main(path):
             start[i] = s
         members += of
         first.append(len(members))
-    shorter = []
-    for _, _, t in pieces:
-        n = len(t) - 1
-        while n > 0 and t[:n] not in index:
-            n -= 1
-        shorter.append(index[t[:n]] + 1 if n else 0)
     print("/* Written by scripts/text/table.py. */")
     print('#include "codec/pack_model.h"')
     print(f"const struct pack_model_size pack_size = "
@@ -99,21 +130,14 @@ def main(path):
     array("uint8_t", "pack_text", [b for _, _, t in pieces for b in t])
     array("uint16_t", "pack_at",
           starts([len(t) for _, _, t in pieces] + [0]))
-    array("uint16_t", "pack_shorter", shorter)
-    array("uint16_t", "pack_by_byte",
-          [index[bytes([b])] for b in range(256)] + [len(pieces)])
+    print("const struct pack_node pack_trie[] = {")
+    for row in trie(pieces):
+        print("    {" + ", ".join(map(str, row)) + "},")
+    print("};")
     array("uint8_t", "pack_class", [k for k, _, _ in pieces])
     array("uint16_t", "pack_start", start)
     array("uint16_t", "pack_last", [s - 1 for _, s, _ in pieces])
-    array("uint8_t", "pack_cost", [cost(s) for _, s, _ in pieces])
     array("uint16_t", "pack_members", members)
-    array("uint16_t", "pack_first", first)
-    texts = [t for _, _, t in pieces]
-    array("uint16_t", "pack_by_two",
-          [bisect.bisect_left(texts, bytes([a, b]))
-           for a in range(0x20, 0x80) for b in range(0x20, 0x81)])
-    array("uint32_t", "pack_key",
-          [int.from_bytes(t[2:6].ljust(4, b"\0"), "big") for t in texts])
     in_class = [start[i] for i in members]
     array("uint16_t", "pack_member_start", in_class)
     array("uint16_t", "pack_member_near",

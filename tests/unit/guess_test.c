@@ -80,7 +80,7 @@ static void split(const struct sc_type *type, struct terse_str bytes,
         assert_true(wire_next(&in, &f));
         const struct sc_field *field = schema_field(type, f.number);
         assert_non_null(field);
-        const struct sc_type *inner = schema_nested(schema, type, field);
+        const struct sc_type *inner = field->inner;
         uint32_t head[4] = {f.number, (uint32_t)f.value,
                             (uint32_t)(f.value >> 32), (uint32_t)f.bytes.n};
         if (!inner && (field->t->flags & TABLE_PRIVATE)) {

@@ -341,8 +341,7 @@ static bool throw_define(struct line *l, struct terse_str text,
 }
 
 static enum terse_err throw_string(void *arg, struct terse_str text,
-                                   enum template_string kind,
-                                   struct terse_buf *out) {
+                                   enum sc_kind kind, struct terse_buf *out) {
     struct line *l = arg;
     (void)kind;
     if (text.n > 0 && text.n < sizeof(l->beside) && below(3) == 0) {
@@ -475,7 +474,7 @@ static bool remember(struct line *l, uint32_t i, uint32_t number,
     struct direction *d = &l->dir[l->from];
     struct kept *t = &d->template[i];
     terse_buf_reset(&l->b);
-    if (template_strip(schema, type, content, &l->b, NULL) != TERSE_OK)
+    if (template_strip(type, content, &l->b, NULL) != TERSE_OK)
         return false; /* too deep */
     if (l->b.len > UINT16_MAX ||
         !has_room(d, kept_cost(t), TEMPLATE_COST + l->b.len))
@@ -511,15 +510,30 @@ static bool throw_like(struct line *l, const struct sc_type *type,
     const struct direction *d = &l->dir[l->from];
     uint32_t i = below(d->bounds.templates);
     const struct kept *t = &d->template[i];
-    bool fits = false;
+    bool fits = false, bare_fits = false;
+    size_t bare = 0, same = 0;
     if (t->number != content->number)
         return false;
     struct template_links links = links_of(t, e);
-    terse_buf_reset(&l->a);
-    assert_int_equal(template_diff(schema, type, bytes_of(&t->bytes),
-                                   content->bytes, &links, &l->a, &fits),
+    /* What a patch counts for is what it would be without private values. */
+    terse_buf_reset(&l->b);
+    terse_buf_reset(&l->c);
+    assert_int_equal(template_diff(type, bytes_of(&t->bytes), content->bytes,
+                                   &links, &l->b, &fits, &bare),
                      TERSE_OK);
-    if (!fits || (e && !template_can_blank(schema, type, bytes_of(&l->a))))
+    terse_buf_reset(&l->a);
+    if (template_strip(type, content->bytes, &l->a, NULL) == TERSE_OK) {
+        assert_int_equal(template_diff(type, bytes_of(&t->bytes),
+                                       bytes_of(&l->a), &links, &l->c,
+                                       &bare_fits, &same),
+                         TERSE_OK);
+        assert_int_equal(fits, bare_fits);
+        if (fits)
+            assert_true(bare == l->c.len && bare == same);
+    }
+    terse_buf_reset(&l->a);
+    put(&l->a, bytes_of(&l->b).p, l->b.len);
+    if (!fits || (e && !template_can_blank(type, bytes_of(&l->a))))
         return false;
     bool had = t->about;
     if (!remember(l, i, content->number, type, content->bytes, e))
@@ -535,8 +549,7 @@ static void throw_stanza(struct line *l, const struct wire_field *content,
                          const struct noted *e, struct terse_buf *out) {
     struct direction *d = &l->dir[l->from];
     const struct sc_type *frame = schema_frame(schema);
-    const struct sc_type *type =
-        schema_nested(schema, frame, schema_field(frame, content->number));
+    const struct sc_type *type = schema_field(frame, content->number)->inner;
     struct terse_str body = content->bytes;
     bool like = false;
     for (int i = 0; i < 8 && !like && d->bounds.templates > 0; i++)
@@ -553,15 +566,14 @@ static void throw_stanza(struct line *l, const struct wire_field *content,
     if (e && below(3)) {
         struct template_links links = links_of(NULL, e);
         terse_buf_reset(&l->c);
-        assert_int_equal(
-            template_blank(schema, type, body, &links, false, &l->c), TERSE_OK);
+        assert_int_equal(template_blank(type, body, &links, false, &l->c),
+                         TERSE_OK);
         l->counts.blanks += l->c.len < body.n;
         body = bytes_of(&l->c);
     }
     terse_buf_reset(&l->b);
     assert_int_equal(
-        template_strings(schema, type, body, false, throw_string, l, &l->b),
-        TERSE_OK);
+        template_strings(type, body, false, throw_string, l, &l->b), TERSE_OK);
     if (!like || l->b.len > 0 || below(2))
         put_content(out, content->number, bytes_of(&l->b));
 }
@@ -604,14 +616,13 @@ static void throw_frame(struct line *l, const struct wire_field *content,
     struct direction *d = &l->dir[l->from];
     struct log *heard = &l->dir[!l->from].log;
     const struct sc_type *frame = schema_frame(schema);
-    const struct sc_type *type =
-        schema_nested(schema, frame, schema_field(frame, content->number));
+    const struct sc_type *type = schema_field(frame, content->number)->inner;
     struct noted own;
     size_t index = 0;
     bool has = note(type, content->bytes, &own);
     throw_heard(l, out);
     const struct noted *e = throw_about(l, has ? &own : NULL, &index);
-    if (e && !template_can_blank(schema, type, content->bytes))
+    if (e && !template_can_blank(type, content->bytes))
         e = NULL; /* one of its own is empty */
     bool room = has && log_has_room(d, &own);
     bool on = d->bounds.journal > 0 && (d->on ? below(30) > 0 : below(4) == 0);
