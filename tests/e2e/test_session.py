@@ -279,15 +279,24 @@ async def test_released_session_is_resumed_at_the_server(world):
 
 
 async def test_without_sasl2_it_logs_in_as_ever_and_learns(world):
+    """Stream management is the server's own then, and so is a resumption."""
     pair = await Pair.new(world, tersed=start(world, sasl2='off'))
     assert pair.ready['mechanism'].startswith('SCRAM-')
     flights = pair.cable.flights
     assert len(flights) == 2  # the first flight was in vain, once
     await pair.both_ways('first')
+    await pair.sdk.until('delivery', number='2', **{'is': 'acked'})
     pair.cable.cut()
-    await pair.sdk.until('ready')
+    await pair.say('away')
+    await pair.tell('offline')
+    ready = await pair.sdk.until('ready')
+    assert ready['resumed'] == 'yes'
     assert len(flights) == 3
+    await pair.sdk.hear('away')
+    await pair.told('offline')
     await pair.both_ways('second')
+    await pair.sdk.do('wait')
+    await pair.sdk.until('idle')
     await pair.silence()
 
 
