@@ -9,7 +9,7 @@
 
 enum {
     DUE_QUEUES = 4,
-    DUE_NEVER = 3600 * 1000, /* ms of a sleep that is ended at once */
+    DUE_LONGEST = 3600 * 1000, /* ms of a sleep */
 };
 
 struct queue {
@@ -115,19 +115,17 @@ static void take_out(struct queue *queue, struct due *due) {
 /* With the lock: sees to it that the aio's callback looks in time. nng's sleeps
  * end a millisecond late; one that was aborted ends at once. */
 static void arm(struct queue *queue, nng_time now) {
-    nng_time at;
+    nng_time at, longest = now + DUE_LONGEST;
 
     if (!queue->first)
         return;
-    at = queue->first->at;
-    if (queue->sleeping) {
-        if (at >= queue->wakes)
-            return;
-        queue->wakes = at;
-    } else {
+    at = queue->first->at < longest ? queue->first->at : longest;
+    if (queue->sleeping && at >= queue->wakes)
+        return;
+    queue->wakes = at;
+    if (!queue->sleeping) {
         queue->sleeping = true;
-        queue->wakes = at;
-        nng_sleep_aio(at > now ? (nng_duration)(at - now) : DUE_NEVER,
+        nng_sleep_aio(at > now ? (nng_duration)(at - now) : DUE_LONGEST,
                       queue->aio);
         if (at > now)
             return;
