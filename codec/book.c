@@ -7,13 +7,14 @@
 #include "str.h"
 
 enum {
-    GROW_ENTRIES = 8,
+    LANES = 8, /* hashes that are looked at together */
+    GROW_ENTRIES = LANES,
     GROW_BYTES = 64,
     PER_BYTE = 96, /* what one byte from 20h to 7fh tells apart */
 };
 
 void book_fini(struct book *b) {
-    free(b->entries);
+    free(b->hashes);
     free(b->bytes);
     *b = (struct book){0};
 }
@@ -24,16 +25,27 @@ bool book_has_room(const struct book *b, size_t n) {
            budget_has(b->budget, 0, n + BOOK_ENTRY_COST);
 }
 
+/* Where the bytes of each entry end. */
+static uint16_t *ends_of(const struct book *b) {
+    return b->hashes + b->entries_cap;
+}
+
+static bool more_entries(struct book *b) {
+    uint32_t cap = b->entries_cap + GROW_ENTRIES;
+    uint16_t *more = realloc(b->hashes, cap * 2 * sizeof(*more));
+    if (!more)
+        return false;
+    memmove(more + cap, more + b->entries_cap, b->n * sizeof(*more));
+    memset(more + b->n, 0, (cap - b->n) * sizeof(*more));
+    b->hashes = more;
+    b->entries_cap = cap;
+    return true;
+}
+
 enum terse_err book_add(struct book *b, struct terse_str came,
                         struct terse_str text) {
-    if (b->n == b->entries_cap) {
-        uint32_t cap = b->n + GROW_ENTRIES;
-        struct book_entry *more = realloc(b->entries, cap * sizeof(*more));
-        if (!more)
-            return TERSE_ENOMEM;
-        b->entries = more;
-        b->entries_cap = cap;
-    }
+    if (b->n == b->entries_cap && !more_entries(b))
+        return TERSE_ENOMEM;
     if (b->bytes_n + came.n > b->bytes_cap) {
         uint32_t cap = b->bytes_n + (uint32_t)came.n + GROW_BYTES;
         char *more = realloc(b->bytes, cap);
@@ -46,15 +58,15 @@ enum terse_err book_add(struct book *b, struct terse_str came,
         memcpy(b->bytes + b->bytes_n, came.p, came.n);
     b->bytes_n += (uint32_t)came.n;
     b->budget->now += (uint32_t)came.n + BOOK_ENTRY_COST;
-    b->entries[b->n++] =
-        (struct book_entry){(uint16_t)b->bytes_n, str_hash16(text)};
+    b->hashes[b->n] = str_hash16(text);
+    ends_of(b)[b->n++] = (uint16_t)b->bytes_n;
     return TERSE_OK;
 }
 
 void book_drop_last(struct book *b) {
     uint32_t had = b->bytes_n;
     b->n--;
-    b->bytes_n = b->n > 0 ? b->entries[b->n - 1].end : 0;
+    b->bytes_n = b->n > 0 ? ends_of(b)[b->n - 1] : 0;
     b->budget->now -= had - b->bytes_n + BOOK_ENTRY_COST;
 }
 
@@ -93,8 +105,9 @@ bool book_read_ref(struct terse_str text, size_t *at, uint32_t *i) {
 }
 
 static struct terse_str came_as(const struct book *b, uint32_t i) {
-    uint32_t from = i > 0 ? b->entries[i - 1].end : 0;
-    return (struct terse_str){b->bytes + from, b->entries[i].end - from};
+    const uint16_t *ends = ends_of(b);
+    uint32_t from = i > 0 ? ends[i - 1] : 0;
+    return (struct terse_str){b->bytes + from, ends[i] - from};
 }
 
 static bool is_mark(char c) { return c == BOOK_OWN || c == BOOK_OTHER; }
@@ -178,15 +191,34 @@ static bool begins(const struct book *b, const struct book *other, uint32_t i,
     return true;
 }
 
+/* What gcc and clang have for vectors: see xml_scan.c. */
+typedef uint16_t lanes __attribute__((vector_size(LANES * 2)));
+
+/* The first entry from i on that has this hash, b->n if there is none. */
+static uint32_t next_like(const struct book *b, uint32_t i, uint16_t hash) {
+    uint64_t found[2] = {0, 0};
+    for (; i < b->n && i % LANES == 0; i += LANES) {
+        lanes v;
+        memcpy(&v, b->hashes + i, sizeof(v));
+        v = (lanes)(v == hash);
+        memcpy(found, &v, sizeof(v));
+        if (found[0] | found[1])
+            break;
+    }
+    while (i < b->n && b->hashes[i] != hash)
+        i++;
+    return i < b->n ? i : b->n;
+}
+
 int book_find(const struct book *b, const struct book *other,
               struct terse_str text) {
     if (!b || b->n == 0 || text.n > BOOK_TEXT_MAX)
         return -1;
     uint16_t h = str_hash16(text);
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = next_like(b, 0, h); i < b->n;
+         i = next_like(b, i + 1, h)) {
         struct terse_str rest = text;
-        if (b->entries[i].hash == h && begins(b, other, i, &rest, 1) &&
-            rest.n == 0)
+        if (begins(b, other, i, &rest, 1) && rest.n == 0)
             return (int)i;
     }
     return -1;

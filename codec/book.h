@@ -24,14 +24,10 @@ enum {
     BOOK_NEAR_ENTRIES = 64,
 };
 
-struct book_entry {
-    uint16_t end;  /* of its bytes */
-    uint16_t hash; /* of what it stands for */
-};
-
 struct book {
-    struct book_entry *entries; /* the first n are in use; owned */
-    char *bytes;                /* owned */
+    uint16_t *hashes; /* of what each entry stands for; behind `entries_cap` of
+                         them, where its bytes end; owned */
+    char *bytes;      /* owned */
     uint32_t n, entries_cap;
     uint32_t bytes_n, bytes_cap;
     struct budget *budget; /* borrowed */

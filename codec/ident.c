@@ -194,9 +194,11 @@ static uint32_t smallest(uint32_t bits) {
  * be that of all characters: then it has some that are better apart. */
 static bool cut_in_two(struct cut *c) {
     uint8_t behind[IDENT_CHARS];
-    uint32_t bits = UINT32_MAX, n = (uint32_t)c->n, first = 0, at = 0;
-    for (uint32_t i = n; i-- > 0;)
-        behind[i] = (uint8_t)smallest(bits &= has_at(c, i));
+    uint32_t bits = UINT32_MAX, n = (uint32_t)c->n, first = 0, at = n;
+    do { /* n > 0 */
+        at--;
+        behind[at] = (uint8_t)smallest(bits &= has_at(c, at));
+    } while (at > 0);
     uint32_t best = n * classes[behind[0]].cost;
     bits = UINT32_MAX;
     for (uint32_t i = 1; i < n && best > n * classes[0].cost + RUN_COST; i++) {

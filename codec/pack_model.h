@@ -26,7 +26,6 @@ extern const struct pack_model_size pack_size;
 extern const struct pack_node pack_trie[];
 extern const uint8_t pack_text[];     /* the bytes of all pieces */
 extern const uint16_t pack_at[];      /* where each begins; one more */
-extern const uint8_t pack_class[];    /* of each piece */
 extern const uint16_t pack_start[];   /* shares before it in its class */
 extern const uint16_t pack_last[];    /* its share, less 1 */
 extern const uint16_t pack_members[]; /* pieces class by class */

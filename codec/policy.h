@@ -52,8 +52,9 @@ TERSE_NODISCARD enum terse_err policy_template(struct state *s,
 int policy_victim(const struct state *s, size_t n);
 
 /* Whether a frame of n bytes is worth deflating, and the templates to try as
- * its dictionary: their number. */
-enum { DICTIONARIES = 4 };
+ * its dictionary: their number. One that makes so small a part of the frame is
+ * all but the same: no other is tried. */
+enum { DICTIONARIES = 4, DEFLATED_ENOUGH = 16 };
 bool policy_deflates(const struct plan *p, size_t n);
 unsigned policy_dictionaries(const struct state *s, int out[DICTIONARIES]);
 

@@ -91,7 +91,8 @@ static enum terse_err put_stanza(struct state *s, struct plan *p,
 /* ---- deflate ------------------------------------------------------------- */
 
 /* Deflates the frame in out behind a template, or behind nothing if it is -1,
- * and keeps it in work->b if it is smaller than *size. */
+ * and keeps it in work->b if it is smaller than *size, or behind nothing no
+ * larger. */
 static enum terse_err try_deflate(struct state *s, int dict,
                                   struct terse_work *work,
                                   const struct terse_buf *out, size_t *size,
@@ -105,7 +106,8 @@ static enum terse_err try_deflate(struct state *s, int dict,
     terse_buf_reset(&work->a);
     err = deflate_pack(str_of_buf(out), behind, &work->a);
     size_t n = work->a.len + (dict >= 0 ? 2 : 0);
-    if (err == TERSE_ELIMIT || (err == TERSE_OK && n >= *size))
+    if (err == TERSE_ELIMIT ||
+        (err == TERSE_OK && (n > *size || (n == *size && dict >= 0))))
         return TERSE_OK;
     if (err != TERSE_OK)
         return err;
@@ -119,13 +121,15 @@ static enum terse_err try_deflate(struct state *s, int dict,
 static enum terse_err deflate_frame(struct state *s, const struct plan *p,
                                     struct terse_work *work,
                                     struct terse_buf *out) {
-    int with[DICTIONARIES], best = -1;
+    int with[DICTIONARIES + 1], best = -1;
     size_t size = SIZE_MAX;
     if (!policy_deflates(p, out->len))
         return TERSE_OK;
     unsigned n = policy_dictionaries(s, with);
-    enum terse_err err = try_deflate(s, -1, work, out, &size, &best);
-    for (unsigned i = 0; i < n && err == TERSE_OK; i++)
+    enum terse_err err = TERSE_OK;
+    with[n++] = -1;
+    for (unsigned i = 0;
+         i < n && err == TERSE_OK && size > out->len / DEFLATED_ENOUGH; i++)
         err = try_deflate(s, with[i], work, out, &size, &best);
     if (err != TERSE_OK || size == SIZE_MAX || size + 4 > out->len)
         return err;

@@ -134,7 +134,6 @@ def main(path):
     for row in trie(pieces):
         print("    {" + ", ".join(map(str, row)) + "},")
     print("};")
-    array("uint8_t", "pack_class", [k for k, _, _ in pieces])
     array("uint16_t", "pack_start", start)
     array("uint16_t", "pack_last", [s - 1 for _, s, _ in pieces])
     array("uint16_t", "pack_members", members)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "codec/pack.h"
+#include "codec/pack_model.h"
 #include "tests/unit/codec_corpus.h"
 #include "tests/unit/codec_util.h"
 
@@ -65,6 +66,32 @@ static uint32_t random_char(struct codec_random *r) {
                                       0xac00, 0x2600, 0x1f300};
     uint32_t start = starts[codec_random(r) % 13];
     return start + (uint32_t)(codec_random(r) % (start < 0x80 ? 26 : 96));
+}
+
+/* The node that the trie has for these bytes, or -1. */
+static int node_of(const uint8_t *p, size_t n) {
+    uint32_t node = p[0];
+    for (size_t i = 1; i < n; i++) {
+        uint32_t next = pack_trie[node].base + (uint32_t)p[i];
+        if (pack_trie[next].check != node)
+            return -1;
+        node = next;
+    }
+    return (int)node;
+}
+
+/* A piece that the trie lost would only make texts larger. */
+static void test_pack_trie_has_each_piece(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < pack_size.pieces; i++) {
+        size_t n = (size_t)pack_at[i + 1] - pack_at[i];
+        int node = node_of(pack_text + pack_at[i], n);
+        assert_true(node >= 0);
+        assert_int_equal(pack_trie[node].piece, i + 1);
+    }
+    /* Bytes that begin no piece end where a node leads to none. */
+    assert_int_equal(node_of((const uint8_t *)"e\0", 2), -1);
+    assert_int_equal(node_of((const uint8_t *)"zzzzz", 5), -1);
 }
 
 static void test_pack_utf8_comes_back(void **state) {
@@ -430,6 +457,7 @@ static void test_packed_inspect_prints_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pack_trie_has_each_piece),
         cmocka_unit_test(test_pack_utf8_comes_back),
         cmocka_unit_test(test_pack_any_bytes_come_back),
         cmocka_unit_test(test_pack_block_ends_come_back),
