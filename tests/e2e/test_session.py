@@ -624,7 +624,7 @@ async def test_every_message_once_and_in_order(world, seed):
     await pair.sdk.do('wait')
     await pair.sdk.until('idle')
     status = await pair.sdk.status()
-    assert status['sessions'] == '1' and int(status['resumptions']) > 5
+    assert status['sessions'] == '1' and int(status['resumptions']) >= 3
     await pair.silence()
     assert len(pair.sdk.seen('delivery', **{'is': 'acked'})) == up + 1
 
