@@ -636,6 +636,7 @@ async def test_over_tls_the_same(world):
     sdk = await world.sdk(user, f'127.0.0.1:{cable.port}',
                           ca=tersed.certificate)
     await sdk.until('ready')
+    await sdk.until('delivery', **{'is': 'acked'})
     cable.cut()
     ready = await sdk.until('ready')
     assert ready['resumed'] == 'yes' and ready['trips'] == '1'
