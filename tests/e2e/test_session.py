@@ -3,6 +3,7 @@ ejabberd and Prosody: round trips, networks that break, proxies that die, what
 becomes of each message."""
 import asyncio
 import random
+import re
 import signal
 
 import pytest
@@ -491,6 +492,28 @@ async def takes_its_place(world, pair):
     await thief.until('ready')
     await thief.do('close')
     await thief.until('closed')
+
+
+async def test_outbox_takes_no_more_memory_than_it_may(world):
+    pair = await Pair.new(world, outbox_bytes=1 << 18)
+    pair.cable.refuses = True
+    pair.cable.cut()
+    await pair.sdk.until('lost')
+
+    def memory():
+        with open(f'/proc/{pair.sdk.process.pid}/status') as f:
+            return int(re.search(r'VmRSS:\s+(\d+) kB', f.read()).group(1))
+    before = memory()
+    # Words that no packing makes small: 20 MB of them.
+    dice = random.Random(1)
+    for i in range(1000):
+        await pair.tell(dice.randbytes(10000).hex())
+    await pair.sdk.do('status')
+    status = await pair.sdk.until('status', 60)
+    assert int(status['outbox_bytes']) <= 1 << 18
+    assert 5 <= len(pair.sdk.seen('posted')) <= 30
+    assert len(pair.sdk.seen('failed', text='queue full')) >= 970
+    assert memory() - before < 8 << 10
 
 
 @pytest.mark.parametrize('resend', ['yes', 'no'])
