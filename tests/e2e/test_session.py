@@ -12,7 +12,7 @@ import servers
 from drivers import Pair0Client
 from sdk import Sdk
 from servers import DOMAIN
-from test_limits import Scene
+from test_limits import SLACK, Scene
 
 ELOST, EAUTH, ECLOSED = 5, 8, 15
 
@@ -513,7 +513,7 @@ async def test_outbox_takes_no_more_memory_than_it_may(world):
     assert int(status['outbox_bytes']) <= 1 << 18
     assert 5 <= len(pair.sdk.seen('posted')) <= 30
     assert len(pair.sdk.seen('failed', text='queue full')) >= 970
-    assert memory() - before < 8 << 10
+    assert memory() - before < SLACK
 
 
 @pytest.mark.parametrize('resend', ['yes', 'no'])
