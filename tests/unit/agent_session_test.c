@@ -35,6 +35,8 @@ struct world {
     struct terse_peer *peer; /* hears the agent; remembers nothing */
     struct terse_work work;
     char *xml;         /* the last frame that tersed got, as XML */
+    bool in_plain;     /* whether "see you tomorrow" stands in it as it is */
+    uint8_t revision;  /* of the schemas, that tersed says; 0: nothing */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
 };
@@ -195,6 +197,12 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
     assert_int_equal(terse_encode(e->w->agent.schema, &terse_limits_default,
                                   event, node, &frame, NULL),
                      TERSE_OK);
+    if (event == TERSE_OPEN && e->w->revision) {
+        uint8_t said[] = {0xa0, 0x01, e->w->revision}; /* terse.Frame, 20 */
+
+        assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
+                         TERSE_OK);
+    }
     net_framer_init(&f, NET_FRAMING_NATIVE, 1 << 24);
     send_all(e->w->proxy, header, net_framer_header(&f, frame.len, header),
              e->piece);
@@ -253,6 +261,8 @@ static const char *proxy_hears(struct world *w) {
                                   terse_buf_data(&plain), plain.len,
                                   TERSE_STANDALONE, &out, NULL),
                      TERSE_OK);
+    w->in_plain =
+        memmem(terse_buf_data(&plain), plain.len, "see you tomorrow", 16);
     terse_buf_fini(&plain);
     free(frame);
     w->xml = info.kind == TERSE_CLOSE
@@ -690,6 +700,96 @@ static void test_agent_session_lost_link_is_made_again(void **state) {
     expect(w, "4");
 }
 
+/* What was made for a tersed that knows more is made again for one that knows
+ * less. */
+static void test_agent_session_older_tersed_gets_older_frames(void **state) {
+    static const char xml[] =
+        "<message><body>see you tomorrow</body></message>";
+    struct world *w = *state;
+
+    w->revision = 3;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, xml);
+    expect(w, "see you tomorrow");
+    assert_false(w->in_plain); /* docs/text.md */
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    w->revision = 0;
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    expect(w, "see you tomorrow");
+    assert_true(w->in_plain);
+}
+
+/* SASL in the same packet as the header. */
+static void test_agent_session_early_auth_is_taken(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER "<auth xmlns='" SASL_NS
+                          "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    expect_all(w, "<authenticate", JOE_PLAIN, (char *)NULL);
+    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    client_hears(w, "<success");
+    bind_resource(w);
+}
+
+static void test_agent_session_registration_passes(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "</stream:features>");
+    client_says(w, "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/>"
+                   "</iq>");
+    expect_all(w, "<iq", "jabber:iq:register", (char *)NULL);
+    proxy_says(w, false, "<iq type='result' id='r1'/>", SIZE_MAX);
+    client_hears(w, "id='r1'");
+    auth(w, "PLAIN", JOE_PLAIN);
+    expect(w, "<authenticate");
+}
+
+static void test_agent_session_stanza_before_bind_is_refused(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, HEADER "<presence/>");
+    client_hears(w, "not-authorized");
+    expect(w, "(close)");
+}
+
+/* Before the client is bound, the link may break, and be made again after. */
+static void test_agent_session_link_lost_before_bind(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    bind_resource(w);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect_all(w, "HT-SHA-256-NONE", "h='0'", (char *)NULL);
+    say_resumed(w, "t1", 0, "t2");
+    client_says(w, "<presence/>");
+    expect(w, "<presence");
+}
+
+/* Stanzas that come before it wait for that. */
+static void test_agent_session_early_stanza_waits_for_bind(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    proxy_says(w, false, "<message><body>early</body></message>", SIZE_MAX);
+    bind_resource(w);
+    client_hears(w, "<body>early</body>");
+}
+
 static void test_agent_session_tersed_that_cannot_prove_is_left(void **state) {
     struct world *w = *state;
 
@@ -964,6 +1064,12 @@ int main(void) {
         t(test_agent_session_second_login_waits_for_nothing),
         t(test_agent_session_false_memory_begins_anew),
         t(test_agent_session_lost_link_is_made_again),
+        t(test_agent_session_older_tersed_gets_older_frames),
+        t(test_agent_session_early_auth_is_taken),
+        t(test_agent_session_registration_passes),
+        t(test_agent_session_stanza_before_bind_is_refused),
+        t(test_agent_session_link_lost_before_bind),
+        t(test_agent_session_early_stanza_waits_for_bind),
         t(test_agent_session_tersed_that_cannot_prove_is_left),
         t(test_agent_session_refused_token_ends_it),
         t(test_agent_session_refused_token_then_password),
