@@ -214,6 +214,13 @@ static void footer(struct session *s) {
     s->footed = true;
 }
 
+/* To the server a footer means that nobody comes back. That is the client's to
+ * say, where it can. */
+static void give_up(struct session *s) {
+    if (!s->mobile && !s->sm.on)
+        footer(s);
+}
+
 void session_fail(struct session *s, const char *condition, const char *text) {
     if (s->state == STATE_OVER)
         return;
@@ -224,7 +231,7 @@ void session_fail(struct session *s, const char *condition, const char *text) {
     else
         say(s, condition, text);
     frame_leg_bye(&s->front, condition);
-    footer(s);
+    give_up(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
 }
 

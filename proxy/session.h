@@ -86,7 +86,8 @@ void session_shed(struct session *s);
 /* The one way to change state: moves, traces, counts. False (and the session
  * ended with a stream error) if the event is out of place. */
 NET_NODISCARD bool session_move(struct session *s, enum event event);
-/* Ends it with a stream error to the client and a footer to the server. */
+/* Ends it with a stream error to the client, and a footer to the server unless
+ * the client could resume its stream there. */
 void session_fail(struct session *s, const char *condition, const char *text);
 void session_fail_error(struct session *s, const struct terse_error *error,
                         const char *side);

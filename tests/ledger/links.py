@@ -1,0 +1,136 @@
+"""Links that break: a relay in front of a port, whose connections can be cut,
+closed, cut in the middle of something, or go black, so that neither end hears a
+word of it."""
+import asyncio
+import contextlib
+import itertools
+
+CHUNK = 65536
+UP, DOWN = 'up', 'down'
+LOG_MAX = 32 << 20  # bytes of one log
+
+
+class Pipe:
+    """One connection through a relay: near is who dialled."""
+
+    def __init__(self, near, far, log):
+        self.near, self.far, self.log = near, far, log
+        self.black = set()          # directions that nothing passes
+        self.left = None            # bytes until it is cut
+        self.over = False
+        self.port = near[1].get_extra_info('peername')[1]
+
+    async def run(self):
+        await asyncio.gather(self.carry(UP, self.near[0], self.far[1]),
+                             self.carry(DOWN, self.far[0], self.near[1]))
+
+    async def carry(self, way, source, sink):
+        try:
+            while data := await source.read(CHUNK):
+                if self.left is not None:
+                    data = data[:self.left]
+                    self.left -= len(data)
+                if way in self.black:
+                    continue  # it was on its way, and is lost
+                self.log(way, data)
+                sink.write(data)
+                await sink.drain()
+                if self.left == 0:
+                    self.cut()
+        except (OSError, RuntimeError):
+            pass
+        if not self.black:  # of what is black nobody is told
+            with contextlib.suppress(OSError, RuntimeError):
+                sink.close()
+            self.over = True
+
+    def cut(self):
+        """Both ends get a reset."""
+        self.over = True
+        for _, writer in (self.near, self.far):
+            writer.transport.abort()
+
+    def close(self):
+        """Both ends get an end, in good order."""
+        self.over = True
+        for _, writer in (self.near, self.far):
+            writer.close()
+
+    def cut_after(self, n):
+        self.left = n
+
+    def blacken(self, *ways):
+        self.black |= set(ways)
+
+
+def files(folder, name, number=itertools.count(1)):
+    """Makes logs of bytes: a file for each connection and direction."""
+    def begin():
+        path = f'{folder}/{name}-{next(number):04}'
+
+        def log(way, data):
+            with open(f'{path}.{way}', 'ab') as f:
+                if f.tell() < LOG_MAX:
+                    f.write(data)
+        return log
+    return begin
+
+
+class Relay:
+    """Carries connections to a port, from one address of 127/8 after the
+    other. logs: makes what each connection's bytes are shown to."""
+
+    def __init__(self, target, *logs):
+        self.target, self.logs = target, logs
+        self.address = 2
+        self.refused = 0
+        self.pipes, self.tasks = [], set()
+
+    async def start(self):
+        self.server = await asyncio.start_server(self.accepted, '127.0.0.1', 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    def move(self):
+        """Who connects from now on has another address."""
+        self.address = self.address % 250 + 1
+
+    def logger(self):
+        logs = [begin() for begin in self.logs]
+
+        def log(way, data):
+            for each in logs:
+                each(way, data)
+        return log
+
+    async def accepted(self, reader, writer):
+        task = asyncio.current_task()
+        self.tasks.add(task)
+        try:
+            far = await asyncio.open_connection(
+                '127.0.0.1', self.target,
+                local_addr=(f'127.0.1.{self.address}', 0))
+        except OSError:
+            self.refused += 1
+            writer.transport.abort()
+            self.tasks.discard(task)
+            return
+        pipe = Pipe((reader, writer), far, self.logger())
+        self.pipes.append(pipe)
+        try:
+            await pipe.run()
+        finally:
+            if not pipe.black:
+                self.pipes.remove(pipe)
+            self.tasks.discard(task)
+
+    def living(self):
+        return [p for p in self.pipes if not p.over and not p.black]
+
+    async def close(self):
+        self.server.close()
+        for pipe in self.pipes:
+            pipe.cut()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
