@@ -8,7 +8,7 @@
 #                             are linked with that program less its main().
 #                             `/* link: FLAGS */` in a line adds linker flags.
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
-#   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
+#   tests/fuzz/NAME_fuzz.c    one libFuzzer program each; proxy_* as above
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
 #   tests/soak tests/tsan tests/valgrind   what those targets start
@@ -435,6 +435,8 @@ $(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
 	$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
 
 $(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
+# Fuzzers of a program's parts, too.
+$(filter $(O)/bin/proxy_%,$(FUZZERS)): $(call no_main,$(PROXY_C))
 
 $(UNITS): LIBS += -lcmocka -lexpat
 $(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
