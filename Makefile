@@ -11,7 +11,7 @@
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each; proxy_* as above
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
-#   tests/soak tests/tsan tests/valgrind   what those targets start
+#   tests/soak tests/ledger tests/tsan tests/valgrind   what those targets start
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -40,6 +40,9 @@ DEPS = gcc libc6-dev pkg-config \
 	python3 python3-pytest python3-protobuf python3-slixmpp \
 	python3-websockets ejabberd prosody haproxy openssl curl
 DEPS_LINT = git clang clang-format cppcheck shellcheck
+
+# Of `make soak` and `make ledger`.
+export FAULTS MESSAGES SEED CLIENT PART RACES TLS WIRE CONTROL
 
 MAKEFLAGS += --no-print-directory
 # V=1 prints whole commands instead of one word each.
@@ -126,7 +129,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 # ---- what one asks for -----------------------------------------------------
 
 .PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
-	sanitize tsan valgrind soak fuzz install dist clean
+	sanitize tsan valgrind soak ledger fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -244,6 +247,11 @@ soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
 	@$(MAKE) $(BUILD_TSAN) $(O)-tsan/bin/tersed
 	@O='$(O)' TIME='$(if $(filter file,$(origin TIME)),600,$(TIME))' \
 		tests/soak/run
+
+ledger: ## 2,000 messages each way while FAULTS=200 things break, by SEED
+	@scripts/deps $(DEPS)
+	@$(MAKE) all $(E2E)
+	@O='$(O)' tests/ledger/run
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang

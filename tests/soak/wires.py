@@ -91,6 +91,9 @@ class Native:
                 return None
             self.data, self.at = self.data[self.at:] + more, 0
 
+    def near_port(self):
+        return self.writer.get_extra_info('sockname')[1]
+
     def abort(self):
         abort(self.writer.transport)
 
@@ -139,6 +142,9 @@ class Ws:
             return await self.ws.recv()
         except websockets.ConnectionClosed:
             return None
+
+    def near_port(self):
+        return self.ws.transport.get_extra_info('sockname')[1]
 
     def abort(self):
         abort(self.ws.transport)
