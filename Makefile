@@ -42,7 +42,7 @@ DEPS = gcc libc6-dev pkg-config \
 DEPS_LINT = git clang clang-format cppcheck shellcheck
 
 # Of `make soak` and `make ledger`.
-export FAULTS MESSAGES SEED CLIENT PART RACES TLS WIRE CONTROL
+export FAULTS MESSAGES SEED CLIENT PART RACES WIRE CONTROL
 
 MAKEFLAGS += --no-print-directory
 # V=1 prints whole commands instead of one word each.

@@ -4,6 +4,8 @@ word of it."""
 import asyncio
 import contextlib
 import itertools
+import os
+import ssl
 
 CHUNK = 65536
 UP, DOWN = 'up', 'down'
@@ -76,18 +78,27 @@ def files(folder, name, number=itertools.count(1)):
     return begin
 
 
+def ending_tls(server):
+    """With the certificate of a private server (tests/e2e/servers.py)."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(os.path.join(server.dir, 'tls', 'server.pem'))
+    return context
+
+
 class Relay:
     """Carries connections to a port, from one address of 127/8 after the
-    other. logs: makes what each connection's bytes are shown to."""
+    other. logs: makes what each connection's bytes are shown to. tls: it ends
+    here, and goes on in clear."""
 
-    def __init__(self, target, *logs):
-        self.target, self.logs = target, logs
+    def __init__(self, target, *logs, tls=None):
+        self.target, self.logs, self.tls = target, logs, tls
         self.address = 2
         self.refused = 0
         self.pipes, self.tasks = [], set()
 
     async def start(self):
-        self.server = await asyncio.start_server(self.accepted, '127.0.0.1', 0)
+        self.server = await asyncio.start_server(
+            self.accepted, '127.0.0.1', 0, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 

@@ -10,7 +10,7 @@ import itertools
 import re
 
 TAG = re.compile(
-    rb"<(message|presence|iq|enable|enabled|resume|resumed)(?=[\s/>])([^>]*)>")
+    rb"<(message|presence|iq|enable|enabled|resume|resumed|a)(?=[\s/>])([^>]*)>")
 ATTR = {name: re.compile(rb"""\s%s=(?:'([^']*)'|"([^"]*)")""" % name)
         for name in (b'id', b'h')}
 STANZAS = (b'message', b'presence', b'iq')
@@ -28,8 +28,9 @@ class Stream:
         self.witness = witness
         self.rest = {'up': b'', 'down': b''}
         self.count = {'up': None, 'down': None}
-        # What of it <resume/> and <resumed/> said.
+        # What of it <resume/> and <resumed/> said, and <a/>.
         self.base = {'up': 0, 'down': 0}
+        self.acked = {'up': 0, 'down': 0}
 
     def log(self, way, data):
         data = self.rest[way] + data
@@ -49,8 +50,11 @@ class Stream:
                 self.witness.saw(self, way, ident, self.count[way])
         elif name in (b'enable', b'enabled'):
             self.count[way] = 0
+        elif name == b'a':
+            self.acked[other] = int(attr(tag, b'h') or 0)
         else:  # it says what came the other way
-            self.base[other] = self.count[other] = int(attr(tag, b'h') or 0)
+            h = int(attr(tag, b'h') or 0)
+            self.base[other] = self.count[other] = self.acked[other] = h
 
 
 class Witness:
@@ -85,6 +89,21 @@ class Witness:
         """Whether the server made two of one."""
         up, down = (self.sent_as_new(way, ident) for way in ('up', 'down'))
         return up == 1 and down is not None and down > 1
+
+    def lost(self, ident):
+        """Whether the server had it, said so, and never sent it on."""
+        return not self.seen['down', ident] and any(
+            count is not None and count <= stream.acked['up']
+            for _, stream, count in self.seen['up', ident])
+
+    def by_server(self, kind, ident, newer=''):
+        """Whether what is wrong with a message is the server's doing. What it
+        made two of is answered twice, too."""
+        if kind == 'twice':
+            return self.twice(ident) or self.twice(ident.removeprefix('r-'))
+        if kind == 'out of order':
+            return self.disorder(ident, newer)
+        return kind == 'lost' and self.lost(ident)
 
     def disorder(self, ident, newer):
         """Whether the server sent `newer` first: on one connection, or ever."""
