@@ -13,26 +13,6 @@ static void protocol_error(struct terse_client *client, const char *text) {
     client_end(client, true, TERSE_CLIENT_EPROTO, NULL, "%s", text);
 }
 
-/* Sends one element; ends the connection if it cannot. May hold secrets. */
-static bool put_xml(struct terse_client *client, const struct terse_buf *xml) {
-    struct terse_buf frame;
-    enum terse_client_err err;
-    bool ok = false;
-
-    terse_buf_init(&frame, client->codec->limits.frame_bytes);
-    err = client_xml_encode(client->codec, (const char *)terse_buf_data(xml),
-                            xml->len, &frame, NULL);
-    if (err)
-        client_end(client, true, err, NULL, "the login cannot be encoded: %s",
-                   terse_client_strerror(err));
-    else
-        ok = client_put(client, terse_buf_data(&frame), frame.len);
-    if (frame.data)
-        explicit_bzero(frame.data, frame.cap);
-    terse_buf_fini(&frame);
-    return ok;
-}
-
 /* <name xmlns='…sasl' attrs>text</name> */
 static bool put_sasl(struct terse_client *client, const char *name,
                      const char *mechanism, const char *text) {
@@ -45,7 +25,7 @@ static bool put_sasl(struct terse_client *client, const char *name,
         ok = client_cat(&xml, " mechanism='", mechanism, "'", NULL);
     ok = ok && client_cat(&xml, ">", text, "</", name, ">", NULL);
     if (ok)
-        ok = put_xml(client, &xml);
+        ok = client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
@@ -58,8 +38,10 @@ static bool put_sasl(struct terse_client *client, const char *name,
 /* ---- SASL
  * ------------------------------------------------------------------------ */
 
-static bool offers(const struct terse_node *mechanisms, const char *name) {
-    struct terse_node *node = terse_node_child(mechanisms);
+static bool offers(const struct terse_node *features, const char *name) {
+    struct terse_node *mechanisms =
+        client_child(features, CLIENT_NS_SASL, "mechanisms");
+    struct terse_node *node = mechanisms ? terse_node_child(mechanisms) : NULL;
 
     for (; node; node = terse_node_next(node)) {
         struct terse_str text;
@@ -72,28 +54,37 @@ static bool offers(const struct terse_node *mechanisms, const char *name) {
     return false;
 }
 
-static const char *choose(struct terse_client *client,
-                          const struct terse_node *mechanisms) {
-    for (size_t i = 0; client_mechanisms[i]; i++) {
+void client_look(struct terse_client *client, const struct terse_node *features,
+                 bool (*has)(const struct terse_node *, const char *)) {
+    client->offered = 0;
+    for (unsigned i = 0; client_mechanisms[i]; i++)
+        if (has(features, client_mechanisms[i]))
+            client->offered |= 1u << i;
+}
+
+const char *client_choose(struct terse_client *client) {
+    for (unsigned i = 0; client_mechanisms[i]; i++) {
         const char *name = client_mechanisms[i];
 
         if (strcmp(name, "PLAIN") == 0 && !client->options.allow_plain)
             continue;
-        if (offers(mechanisms, name) &&
+        if ((client->offered & ~client->refused & 1u << i) &&
             client_sasl_supports(&client->sasl, name))
             return name;
     }
     return NULL;
 }
 
-static void authenticate(struct terse_client *client,
-                         const struct terse_node *features) {
+void client_classic(struct terse_client *client,
+                    const struct terse_node *features) {
     struct terse_node *mechanisms =
         client_child(features, CLIENT_NS_SASL, "mechanisms");
-    const char *name = mechanisms ? choose(client, mechanisms) : NULL;
     enum terse_client_err err;
+    const char *name;
     char *out = NULL;
 
+    client_look(client, features, offers);
+    name = client_choose(client);
     if (!name) {
         client_end(client, true, TERSE_CLIENT_EMECH, NULL,
                    mechanisms ? "none of the server's mechanisms is allowed"
@@ -106,6 +97,7 @@ static void authenticate(struct terse_client *client,
         client_end(client, true, err, NULL, "%s cannot be begun", name);
     else
         put_sasl(client, "auth", name, out[0] ? out : "=");
+    client->trips++;
     client_wipe_free(out);
 }
 
@@ -147,7 +139,16 @@ static void on_challenge(struct terse_client *client, struct terse_node *node) {
 
     if (sasl_step(client, node, &out))
         put_sasl(client, "response", NULL, out);
+    client->trips++;
     client_wipe_free(out);
+}
+
+/* It may be needed again. */
+static void forget_password(struct terse_client *client) {
+    if (client->lasting)
+        return;
+    client_wipe_free(client->password);
+    client->password = NULL;
 }
 
 static void on_success(struct terse_client *client, struct terse_node *node) {
@@ -164,8 +165,8 @@ static void on_success(struct terse_client *client, struct terse_node *node) {
     }
     client->mechanism = client->sasl.mechanism;
     client_sasl_fini(&client->sasl);
-    client_wipe_free(client->password);
-    client->password = NULL;
+    forget_password(client);
+    client->trips++;
     client_move(client, EVENT_SUCCESS);
     client_put_open(client);
 }
@@ -205,11 +206,33 @@ static void ask_bind(struct terse_client *client) {
              client_cat_text(&xml, client->resource) &&
              client_cat(&xml, "</resource>", NULL);
     if (ok && client_cat(&xml, "</bind></iq>", NULL))
-        put_xml(client, &xml);
+        client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
     terse_buf_fini(&xml);
+}
+
+/* What the last session was is known, or gone. */
+static bool ask_resume(struct terse_client *client) {
+    struct terse_buf xml;
+    char h[16];
+
+    if (!client->lasting || !client->offers_sm || !client->sm.on ||
+        !client->sm_id)
+        return false;
+    snprintf(h, sizeof(h), "%lu", (unsigned long)client->sm.in);
+    client_move(client, EVENT_RESUME);
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    if (client_cat(&xml, "<resume xmlns='" PHONE_NS_SM "' h='", h, "' previd='",
+                   NULL) &&
+        client_cat_text(&xml, client->sm_id) && client_cat(&xml, "'/>", NULL))
+        client_put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+    return true;
 }
 
 static void in_features(struct terse_client *client, struct terse_node *node) {
@@ -224,13 +247,44 @@ static void in_features(struct terse_client *client, struct terse_node *node) {
     client->needs_session =
         client->options.session && session &&
         !client_child(session, CLIENT_NS_SESSION, "optional");
+    client->csi = client_child(node, PHONE_NS_CSI, "csi") != NULL;
+    client->offers_sm = client_child(node, PHONE_NS_SM, "sm") != NULL;
+    client->trips++;
+    if (ask_resume(client))
+        return;
     client_move(client, EVENT_FEATURES);
     ask_bind(client);
 }
 
-static void in_offer(struct terse_client *client, struct terse_node *node) {
-    client_move(client, EVENT_FEATURES);
-    authenticate(client, node);
+/* Of <resumed/> or <failed/>; *has, if it says one. */
+static uint32_t count_of(const struct terse_node *node, bool *has) {
+    struct terse_str s;
+    char digits[16] = "", *end;
+    unsigned long long v;
+
+    if (terse_node_attr(node, "", "h", &s) && s.n < sizeof(digits) && s.n > 0)
+        memcpy(digits, s.p, s.n);
+    v = strtoull(digits, &end, 10);
+    *has = digits[0] >= '0' && digits[0] <= '9' && !*end && v <= UINT32_MAX;
+    return (uint32_t)v;
+}
+
+static void in_resuming(struct terse_client *client, struct terse_node *node) {
+    bool has;
+    uint32_t h = count_of(node, &has), n;
+
+    if (terse_node_is(node, PHONE_NS_SM, "resumed") && has) {
+        client->asks = true;
+        client_goes_on(client, h);
+    } else if (terse_node_is(node, PHONE_NS_SM, "failed")) {
+        if (has && phone_sm_acked(&client->sm, h, &n))
+            (void)phone_box_acked(&client->box, n);
+        client->trips++;
+        client_move(client, EVENT_FEATURES);
+        ask_bind(client);
+    } else {
+        protocol_error(client, "an element that answers no <resume/>");
+    }
 }
 
 static void need_features(struct terse_client *client,
@@ -238,7 +292,7 @@ static void need_features(struct terse_client *client,
     if (!terse_node_is(node, TERSE_NS_STREAM, "features"))
         protocol_error(client, "something else than the stream's features");
     else if (client->state == STATE_OFFER)
-        in_offer(client, node);
+        client_sasl2_features(client, node);
     else
         in_features(client, node);
 }
@@ -265,10 +319,106 @@ static void refused(struct terse_client *client, struct terse_node *iq) {
                (int)(text.n > 200 ? 200 : text.n), text.n ? text.p : "");
 }
 
-static void now_ready(struct terse_client *client) {
+void client_new_session(struct terse_client *client, bool sm_on) {
+    memset(&client->sm, 0, sizeof(client->sm));
+    if (sm_on)
+        phone_sm_begin(&client->sm);
+    client_wipe_free(client->sm_id);
+    client->sm_id = NULL;
+    client->restored = false;
+    client->renewed = true;
+    client->session++;
+    client->sessions++;
+    phone_box_renew(&client->box);
+    client_iq_orphans(client);
+}
+
+void client_now_ready(struct terse_client *client, bool resumed) {
     net_timer_stop(client->timer);
+    forget_password(client);
+    client->restored = false;
+    client->resumptions += resumed;
+    client->resumed = resumed;
     client->ready_due = true;
+    client_link_ready(client);
     client_move(client, EVENT_READY);
+    /* Whoever comes back is active until he says otherwise. */
+    if (client->inactive && (resumed || !client->sm.on))
+        client_say_state(client);
+    client_pump(client);
+    client_turn(client, false);
+}
+
+void client_goes_on(struct terse_client *client, uint32_t h) {
+    uint32_t n;
+    bool good = phone_sm_resumed(&client->sm, h, &n);
+
+    /* What was exported is older than what was sent: the server has all of it.
+     */
+    if (!good && client->restored && client->sm.on) {
+        n = client->box.sent;
+        client->sm.out = client->sm.out_acked = h;
+        client->sm.in_told = client->sm.in;
+        good = true;
+    }
+    if (!good || !phone_box_acked(&client->box, n)) {
+        client_wipe_free(client->sm_id);
+        client->sm_id = NULL;
+        protocol_error(client, "the session goes on with a count that cannot "
+                               "be");
+        return;
+    }
+    phone_box_rewind(&client->box);
+    client_now_ready(client, true);
+}
+
+/* One element of ours; ends the connection if it cannot be made. */
+static void put_piece(struct terse_client *client, const char *text) {
+    struct terse_buf xml;
+
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    if (client_cat(&xml, text, NULL))
+        client_put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+}
+
+/* The resource is there. */
+static void now_ready(struct terse_client *client) {
+    if (client->lasting && client->offers_sm) {
+        client->trips++;
+        client_move(client, EVENT_ENABLE);
+        put_piece(client, "<enable xmlns='" PHONE_NS_SM "' resume='true'/>");
+        return;
+    }
+    client_new_session(client, false);
+    client_now_ready(client, false);
+}
+
+static void on_enabled(struct terse_client *client, struct terse_node *node) {
+    struct terse_str id, resume;
+    bool may = terse_node_attr(node, "", "id", &id) && id.n < PHONE_ID &&
+               terse_node_attr(node, "", "resume", &resume) && resume.n > 0 &&
+               (resume.p[0] == 't' || resume.p[0] == '1');
+
+    client_new_session(client, true);
+    client->asks = true;
+    if (may)
+        client->sm_id = client_strndup(id);
+    client_now_ready(client, false);
+}
+
+static void in_enabling(struct terse_client *client, struct terse_node *node) {
+    if (terse_node_is(node, PHONE_NS_SM, "enabled")) {
+        on_enabled(client, node);
+    } else if (terse_node_is(node, PHONE_NS_SM, "failed")) {
+        client_new_session(client, false);
+        client_now_ready(client, false);
+    } else {
+        client->keep_frame = true; /* neither of us counts it */
+    }
 }
 
 static void on_bound(struct terse_client *client, struct terse_node *iq) {
@@ -284,6 +434,7 @@ static void on_bound(struct terse_client *client, struct terse_node *iq) {
         protocol_error(client, "a bound resource without a JID");
         return;
     }
+    free(client->jid);
     client->jid = client_strndup(text);
     if (!client->jid) {
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
@@ -295,9 +446,10 @@ static void on_bound(struct terse_client *client, struct terse_node *iq) {
         return;
     }
     client_move(client, EVENT_BOUND);
+    client->trips++;
     terse_buf_init(&xml, sizeof(session));
     if (client_cat(&xml, session, NULL))
-        put_xml(client, &xml);
+        client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
@@ -330,10 +482,12 @@ static void unexpected(struct terse_client *client, struct terse_node *node) {
 
 static void (*const handlers[STATE_COUNT])(struct terse_client *client,
                                            struct terse_node *node) = {
-    [STATE_DIALLING] = unexpected,  [STATE_OPENING] = unexpected,
-    [STATE_OFFER] = need_features,  [STATE_AUTH] = in_auth,
-    [STATE_REOPENING] = unexpected, [STATE_FEATURES] = need_features,
-    [STATE_BINDING] = in_binding,   [STATE_SESSION] = in_binding,
+    [STATE_DIALLING] = unexpected,        [STATE_OPENING] = unexpected,
+    [STATE_OFFER] = need_features,        [STATE_AUTH] = in_auth,
+    [STATE_AUTH2] = client_sasl2_element, [STATE_RESUMING] = in_resuming,
+    [STATE_ENABLING] = in_enabling,       [STATE_REOPENING] = unexpected,
+    [STATE_FEATURES] = need_features,     [STATE_BINDING] = in_binding,
+    [STATE_SESSION] = in_binding,
 };
 
 static void visit(void *arg, struct terse_node *node) {
