@@ -42,7 +42,7 @@ DEPS = gcc libc6-dev pkg-config \
 DEPS_LINT = git clang clang-format cppcheck shellcheck
 
 # Of `make soak` and `make ledger`.
-export FAULTS MESSAGES SEED CLIENT PART RACES WIRE CONTROL
+export FAULTS MESSAGES SEED CLIENT PART RACES WIRE CONTROL AWAY
 
 MAKEFLAGS += --no-print-directory
 # V=1 prints whole commands instead of one word each.
@@ -250,8 +250,12 @@ soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
 
 ledger: ## 2,000 messages each way while FAULTS=200 things break, by SEED
 	@scripts/deps $(DEPS)
-	@$(MAKE) all $(E2E)
+	@$(MAKE) $(if $(filter asan%,$(PART)),$(BUILD_SAN),$(if \
+		$(filter tsan,$(PART)),$(BUILD_TSAN))) ledger-build
 	@O='$(O)' tests/ledger/run
+
+.PHONY: ledger-build
+ledger-build: all $(E2E)
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang

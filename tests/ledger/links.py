@@ -12,11 +12,47 @@ UP, DOWN = 'up', 'down'
 LOG_MAX = 32 << 20  # bytes of one log
 
 
+class Calm:
+    """Keeps a server from racing with itself (witness.py): nothing is passed to
+    it while it takes up a stream again, and what was passed before has time to
+    be dealt with."""
+
+    LEAST, SILENT, MOST = 0.1, 0.05, 0.6  # seconds
+
+    def __init__(self, slow=1):
+        self.slow, self.turn, self.heard = slow, asyncio.Lock(), 0
+
+    async def silence(self):
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        await asyncio.sleep(self.LEAST * self.slow)
+        while (clock() - self.heard < self.SILENT * self.slow and
+               clock() - begin < self.MOST * self.slow):
+            await asyncio.sleep(0.01)
+
+    async def passing(self, pipe, data, write):
+        async with self.turn:
+            if b'<resume ' not in data:
+                return await write()
+            await self.silence()
+            pipe.resumed.clear()
+            await write()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(pipe.resumed.wait(), self.MOST)
+        return None
+
+    def came(self, pipe, data):
+        self.heard = asyncio.get_running_loop().time()
+        if b'<resumed' in data or b'<failed' in data:
+            pipe.resumed.set()
+
+
 class Pipe:
     """One connection through a relay: near is who dialled."""
 
-    def __init__(self, near, far, log):
+    def __init__(self, near, far, log, calm=None):
         self.near, self.far, self.log = near, far, log
+        self.calm, self.resumed = calm, asyncio.Event()
         self.black = set()          # directions that nothing passes
         self.left = None            # bytes until it is cut
         self.over = False
@@ -34,9 +70,9 @@ class Pipe:
                     self.left -= len(data)
                 if way in self.black:
                     continue  # it was on its way, and is lost
-                self.log(way, data)
-                sink.write(data)
-                await sink.drain()
+                if self.calm and way == DOWN:
+                    self.calm.came(self, data)
+                await self.carry_on(way, data, sink)
                 if self.left == 0:
                     self.cut()
         except (OSError, RuntimeError):
@@ -45,6 +81,16 @@ class Pipe:
             with contextlib.suppress(OSError, RuntimeError):
                 sink.close()
             self.over = True
+
+    async def carry_on(self, way, data, sink):
+        async def write():
+            self.log(way, data)
+            sink.write(data)
+            await sink.drain()
+        if self.calm and way == UP:
+            await self.calm.passing(self, data, write)
+        else:
+            await write()
 
     def cut(self):
         """Both ends get a reset."""
@@ -88,10 +134,11 @@ def ending_tls(server):
 class Relay:
     """Carries connections to a port, from one address of 127/8 after the
     other. logs: makes what each connection's bytes are shown to. tls: it ends
-    here, and goes on in clear."""
+    here, and goes on in clear. calm: of a server."""
 
-    def __init__(self, target, *logs, tls=None):
+    def __init__(self, target, *logs, tls=None, calm=None):
         self.target, self.logs, self.tls = target, logs, tls
+        self.calm = calm
         self.address = 2
         self.refused = 0
         self.pipes, self.tasks = [], set()
@@ -126,7 +173,7 @@ class Relay:
             writer.transport.abort()
             self.tasks.discard(task)
             return
-        pipe = Pipe((reader, writer), far, self.logger())
+        pipe = Pipe((reader, writer), far, self.logger(), self.calm)
         self.pipes.append(pipe)
         try:
             await pipe.run()

@@ -20,8 +20,6 @@ from wires import WAYS, Port
 
 BOUNDS = {'slots': 48, 'templates': 64, 'journal': 32, 'bytes': 20000}
 WINDOW = 12        # stanzas that may be unacknowledged
-# Seconds in which what is on its way gets to the server; and to be acknowledged.
-SETTLE, SETTLE_MAX = 0.1, 0.5
 BREATH = 0.05      # seconds between attempts to come back
 # A phone takes a connection for dead on which nothing was acknowledged, or its
 # login not answered, for so long.
@@ -56,24 +54,45 @@ def encoded(xml):
     return frame_of(xml)
 
 
-class Phone:
-    """name: of the account; world: dice, ledger, proxies, pb, kinds, trace."""
+class Talker:
+    """What all kinds of phones have: an account, and what it has to say."""
 
-    def __init__(self, world, name, state):
+    def __init__(self, world, name):
         self.world, self.pb, self.ledger = world, world.pb, world.ledger
         self.name, self.dice = name, world.dice_of(name)
-        self.with_state = state
+        self.proxy = world.proxies[0]
+        self.room = asyncio.Event()     # the outbox has some
+        self.ready = asyncio.Event()    # logged in
+        self.over = False
+
+    async def say_all(self, count):
+        """So many messages to its peer, at no steady pace."""
+        await self.ready.wait()
+        await self.peer.ready.wait()
+        for _ in range(count):
+            while len(self.outbox.frames) >= WINDOW:
+                self.room.clear()
+                await self.room.wait()
+            self.message(self.ledger.sends(self.name, self.peer.name))
+            if self.dice.random() < 0.2:
+                self.client_state(self.dice.choice(('active', 'inactive')))
+            await asyncio.sleep(self.dice.choice((0, 0, 0, 0.01, 0.04)))
+
+
+class Phone(Talker):
+    """A phone in Python."""
+
+    with_state = False
+
+    def __init__(self, world, name):
+        super().__init__(world, name)
         self.agent = f'd4565fa7-4d72-4749-b3d3-{name:0>12}'
         self.outbox, self.handled, self.told = Outbox(), 0, 0
         self.id = self.jid = self.token = self.token_of = None
         self.wire = self.up = None
-        self.turn, self.again = asyncio.Lock(), []
-        self.proxy = world.proxies[0]
+        self.turn = asyncio.Lock()
         self.moving = asyncio.Event()   # the network has changed
-        self.room = asyncio.Event()     # the outbox has some
-        self.ready = asyncio.Event()    # logged in
         self.progress = 0               # when something was acknowledged
-        self.over = False
 
     # -- frames
 
@@ -184,24 +203,6 @@ class Phone:
     async def connect(self):
         self.choose()
         token = self.token and self.token_of is self.proxy
-        if token or self.world.races:
-            await self.log_in(token)
-            return
-        # To the server, which is better not written to meanwhile: witness.py.
-        async with self.world.turn:
-            await self.settle()
-            await self.log_in(token)
-            await self.send_again()
-
-    async def settle(self):
-        """What is on its way to the server has time to get there."""
-        await asyncio.sleep(SETTLE * self.world.slow)
-        until = self.world.now() + SETTLE_MAX * self.world.slow
-        while self.peer.up and self.peer.outbox.frames and (
-                self.world.now() < until):
-            await asyncio.sleep(0.01)
-
-    async def log_in(self, token):
         await self.dial()
         step = await (self.by_token() if token else self.by_password())
         how = 'token' if token else 'password'
@@ -237,17 +238,13 @@ class Phone:
         else:
             raise Lost('no stream management')
         self.told = self.handled
-        self.unsent = asyncio.Queue()
-        self.again = list(self.outbox.frames)
-        self.ledger.counts['sent again'] += len(self.again)
+        again, self.unsent = list(self.outbox.frames), asyncio.Queue()
+        self.ledger.counts['sent again'] += len(again)
+        for frame in again:
+            await self.put(frame)
         self.progress = self.world.now()
         self.up = self.wire
         self.room.set()
-
-    async def send_again(self):
-        again, self.again = self.again, []
-        for frame in again:
-            await self.put(frame)
 
     # -- what comes
 
@@ -302,15 +299,8 @@ class Phone:
                 await self.acknowledge()
 
     async def write(self):
-        async with self.world.turn:
-            await self.send_again()
         while True:
-            frame = await self.unsent.get()
-            if self.world.races:
-                await self.put(frame)
-            else:
-                async with self.world.turn:
-                    await self.put(frame)
+            await self.put(await self.unsent.get())
 
     async def watch(self):
         """Whether it is still there: what was sent has to be acknowledged."""
@@ -365,25 +355,13 @@ class Phone:
             self.wire.abort()
         self.wire = None
 
-    async def say_all(self, count):
-        """So many messages to its peer, at no steady pace."""
-        await self.ready.wait()
-        await self.peer.ready.wait()
-        for _ in range(count):
-            while len(self.outbox.frames) >= WINDOW:
-                self.room.clear()
-                await self.room.wait()
-            ident = self.ledger.sends(self.name, self.peer.name)
-            self.queue(message=self.pb.Message(
-                to=self.peer.jid, type=self.pb.CHAT, id=ident,
-                body=body_of(ident), receipt_request=True))
-            if self.dice.random() < 0.2:
-                await self.client_state()
-            await asyncio.sleep(self.dice.choice((0, 0, 0, 0.01, 0.04)))
+    def message(self, ident):
+        self.queue(message=self.pb.Message(
+            to=self.peer.jid, type=self.pb.CHAT, id=ident, body=body_of(ident),
+            receipt_request=True))
 
-    async def client_state(self):
-        """A phone that is looked at, or not; it counts for nothing."""
-        name = self.dice.choice(('active', 'inactive'))
+    def client_state(self, name):
+        """Whether it is looked at; that counts for nothing."""
         if self.up and self.unsent.empty():
             self.unsent.put_nowait(encoded(f"<{name} xmlns='urn:xmpp:csi:0'/>"))
 
@@ -393,3 +371,13 @@ class Phone:
             await self.acknowledge()
             await self.put(self.pb.Frame(
                 close=self.pb.Close()).SerializeToString())
+
+    async def end(self):
+        """Whatever is left of it."""
+        self.hang_up()
+
+
+class StatefulPhone(Phone):
+    """It remembers what tersed remembers (docs/wire.md, State)."""
+
+    with_state = True
