@@ -558,6 +558,23 @@ static enum terse_client_err start(struct terse_client *client) {
     return client->state == STATE_CLOSED ? err : TERSE_CLIENT_OK;
 }
 
+/* Blocking style. What has ended since it was ready is for terse_client_recv
+ * to say. */
+static enum terse_client_err await_login(struct terse_client *client) {
+    uint64_t deadline = UINT64_MAX;
+
+    if (client->lasting)
+        deadline =
+            client_now() + (uint64_t)client->options.login_ms * client->n_hosts;
+    while (!client->ready_due && client->state < STATE_CLOSING &&
+           client_now() < deadline)
+        client_wait(client, deadline);
+    return client->ready_due                ? TERSE_CLIENT_OK
+           : client->state == STATE_CLOSED  ? client->why.code
+           : client->state == STATE_CLOSING ? TERSE_CLIENT_ECLOSED
+                                            : TERSE_CLIENT_ETIMEOUT;
+}
+
 enum terse_client_err terse_client_connect(struct terse_client *client) {
     enum terse_client_err err;
 
@@ -573,15 +590,22 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
             client->threaded = true;
         }
     } else if (!err) {
-        while (client_logging_in(client) && !client->ready_due)
-            client_wait(client, UINT64_MAX);
-        /* What has ended since is for terse_client_recv to say. */
-        if (!client->ready_due)
-            err = client->state == STATE_CLOSED ? client->why.code
-                                                : TERSE_CLIENT_ECLOSED;
+        err = await_login(client);
     }
     net_unlock(&client->owner);
     return err;
+}
+
+/* All that waits, if it leaves in time. */
+static void send_out(struct terse_client *client) {
+    uint64_t deadline = client_now() + client->options.close_ms;
+    size_t n;
+
+    client_pump(client);
+    client_flush_now(client);
+    while (client->state == STATE_READY && phone_box_peek(&client->box, &n) &&
+           client_now() < deadline)
+        client_wait(client, deadline);
 }
 
 enum terse_client_err terse_client_close(struct terse_client *client) {
@@ -595,7 +619,7 @@ enum terse_client_err terse_client_close(struct terse_client *client) {
         client_finish(client, false, &not_connected);
     } else if (client->state < STATE_CLOSING) {
         client_iq_abort(client, TERSE_CLIENT_ECLOSED);
-        client_pump(client);
+        send_out(client);
         client_put_close(client);
         client_flush_now(client);
         if (client->state < STATE_CLOSING) {

@@ -177,8 +177,7 @@ void client_heard(struct terse_client *client) {
     client->expected = 0;
     if (!client->asked)
         return;
-    if (client->asked >= client->heard ||
-        client->asked + client->patience > client->heard)
+    if (client->by_silence)
         learn(client, true);
     client->asked = 0;
     client->patience = client->options.answer_ms;
@@ -202,13 +201,14 @@ static void look_for_life(struct terse_client *client, uint64_t now) {
     if (!at || now < at)
         return;
     if (client->asked) {
-        if (!client->expected)
+        if (client->by_silence)
             learn(client, false);
         client_end(client, false, TERSE_CLIENT_ELOST, NULL,
                    "the other end does not answer");
         return;
     }
     client->asked = now;
+    client->by_silence = !client->expected || now < client->expected;
     if (client_put_beat(client, PING))
         client_flush(client);
 }
@@ -222,8 +222,6 @@ void client_turn(struct terse_client *client, bool riding) {
 
     if (client->state != STATE_READY || !client->conn)
         return;
-    if (riding && client->sm.on && !client->expected)
-        client->expected = now + client->options.answer_ms;
     if (phone_sm_due(&client->sm, client_handled(client), now,
                      client->options.ack_ms, riding, &h)) {
         put_h(client, h);

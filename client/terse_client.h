@@ -331,7 +331,8 @@ terse_client_new(struct terse_client **out,
 
 /* Connects, logs in, binds a resource, or goes on with the session.
  *   blocking   returns when that is done, or has failed: terse_client_why says
- *              more. At most login_ms for each host.
+ *              more. At most login_ms for each host; TERSE_CLIENT_ETIMEOUT
+ *              then, and one that restores goes on trying.
  *   callbacks  returns at once; on.ready, on.lost or on.closed is called later.
  *              An error means that none of them will be.
  * Once per client: TERSE_CLIENT_ESTATE afterwards. */
@@ -373,7 +374,7 @@ struct terse_client_status {
     bool lasting;          /* it can be resumed */
     uint32_t sessions;     /* logins that began a session, so far */
     uint32_t resumptions;  /* logins that went on with one */
-    uint32_t attempts;     /* that failed since the last login */
+    uint32_t attempts;     /* that failed in a row */
     uint32_t round_trips;  /* of the last login, after TCP and TLS */
     uint32_t queued, sent; /* stanzas in the outbox: that wait, that are not
                               acknowledged */
