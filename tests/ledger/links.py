@@ -14,37 +14,48 @@ LOG_MAX = 32 << 20  # bytes of one log
 
 class Calm:
     """Keeps a server from racing with itself (witness.py): nothing is passed to
-    it while it takes up a stream again, and what was passed before has time to
-    be dealt with."""
+    it while it takes up a stream again, and before that it says of each other
+    stream that it is done with all that came."""
 
-    LEAST, SILENT, MOST = 0.1, 0.05, 0.6  # seconds
+    LEAST, MOST = 0.1, 1.5  # seconds
+    ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 
     def __init__(self, slow=1):
-        self.slow, self.turn, self.heard = slow, asyncio.Lock(), 0
+        self.slow, self.turn, self.pipes = slow, asyncio.Lock(), []
 
-    async def silence(self):
-        clock = asyncio.get_running_loop().time
-        begin = clock()
+    async def settled(self, pipe):
+        others = [p for p in self.pipes if p is not pipe and p.may_ask()]
+        for other in others:
+            other.answered.clear()
+            other.far[1].write(self.ASK)
+        # Who was cut off cannot be asked.
         await asyncio.sleep(self.LEAST * self.slow)
-        while (clock() - self.heard < self.SILENT * self.slow and
-               clock() - begin < self.MOST * self.slow):
-            await asyncio.sleep(0.01)
+        waits = [asyncio.ensure_future(p.answered.wait()) for p in others]
+        if waits:
+            await asyncio.wait(waits, timeout=self.MOST * self.slow)
+        for wait in waits:
+            wait.cancel()
 
     async def passing(self, pipe, data, write):
         async with self.turn:
-            if b'<resume ' not in data:
-                return await write()
-            await self.silence()
-            pipe.resumed.clear()
+            resumes = b'<resume ' in data
+            if resumes:
+                await self.settled(pipe)
+                pipe.resumed.clear()
             await write()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(pipe.resumed.wait(), self.MOST)
-        return None
+            pipe.whole = data.endswith(b'>')
+            if resumes:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(pipe.resumed.wait(),
+                                           self.MOST * self.slow)
 
     def came(self, pipe, data):
-        self.heard = asyncio.get_running_loop().time()
+        if b'<resumed' in data or b'<enabled' in data:
+            pipe.counts = True
         if b'<resumed' in data or b'<failed' in data:
             pipe.resumed.set()
+        if b'<a ' in data:
+            pipe.answered.set()
 
 
 class Pipe:
@@ -53,10 +64,17 @@ class Pipe:
     def __init__(self, near, far, log, calm=None):
         self.near, self.far, self.log = near, far, log
         self.calm, self.resumed = calm, asyncio.Event()
+        self.answered = asyncio.Event()
+        self.counts = self.whole = self.deaf = False
         self.black = set()          # directions that nothing passes
         self.left = None            # bytes until it is cut
         self.over = False
         self.port = near[1].get_extra_info('peername')[1]
+
+    def may_ask(self):
+        """Between two elements, a server that counts."""
+        return (self.counts and self.whole and not self.over and
+                not self.deaf)
 
     async def run(self):
         await asyncio.gather(self.carry(UP, self.near[0], self.far[1]),
@@ -68,15 +86,16 @@ class Pipe:
                 if self.left is not None:
                     data = data[:self.left]
                     self.left -= len(data)
-                if way in self.black:
-                    continue  # it was on its way, and is lost
                 if self.calm and way == DOWN:
                     self.calm.came(self, data)
+                if way in self.black:
+                    continue  # it was on its way, and is lost
                 await self.carry_on(way, data, sink)
                 if self.left == 0:
                     self.cut()
         except (OSError, RuntimeError):
             pass
+        self.deaf |= way == DOWN
         if not self.black:  # of what is black nobody is told
             with contextlib.suppress(OSError, RuntimeError):
                 sink.close()
@@ -174,12 +193,14 @@ class Relay:
             self.tasks.discard(task)
             return
         pipe = Pipe((reader, writer), far, self.logger(), self.calm)
-        self.pipes.append(pipe)
+        known = [self.pipes] + ([self.calm.pipes] if self.calm else [])
+        for pipes in known:
+            pipes.append(pipe)
         try:
             await pipe.run()
         finally:
-            if not pipe.black:
-                self.pipes.remove(pipe)
+            for pipes in known if not pipe.black else ():
+                pipes.remove(pipe)
             self.tasks.discard(task)
 
     def living(self):
