@@ -214,10 +214,17 @@ static void footer(struct session *s) {
     s->footed = true;
 }
 
+/* Whether the server has, or may just have made, a stream that its client can
+ * go on with elsewhere. */
+static bool may_be_resumed(const struct session *s) {
+    return s->mobile || s->sm.on || s->resuming ||
+           (s->login && s->login->sasl.resume);
+}
+
 /* To the server a footer means that nobody comes back. That is the client's to
  * say, where it can. */
 static void give_up(struct session *s) {
-    if (!s->mobile && !s->sm.on)
+    if (!may_be_resumed(s))
         footer(s);
 }
 

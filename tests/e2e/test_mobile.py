@@ -17,7 +17,7 @@ from servers import DOMAIN
 from test_limits import Scene
 
 sys.path.append(os.path.join(servers.ROOT, 'tests', 'ledger'))
-from links import DOWN, Relay  # noqa: E402
+from links import DOWN, UP, Relay  # noqa: E402
 
 
 @pytest.fixture(params=['ejabberd', 'prosody'])
@@ -273,6 +273,31 @@ async def test_server_that_falls_silent_keeps_the_session(world):
     assert tersed.logged('state=resuming')
     success = await phone.login(tersed.port, resume=phone.id)
     assert int(success.find(SM + 'resumed').get('h')) == phone.sent
+    await relay.close()
+
+
+async def test_login_without_an_answer_keeps_the_session(world):
+    """The server has taken it up again, only nobody was told."""
+    def watcher():
+        def watch(way, data):
+            if way == UP and b'<resume ' in data:
+                relay.pipes[-1].blacken(DOWN)
+        return watch
+    relay = await Relay(world.server.plain, watcher).start()
+    other = world.run(servers.Tersed(
+        {DOMAIN: {'server': f'127.0.0.1:{relay.port}', 'starttls': 'off'}},
+        negotiate_timeout='500ms'))
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone = pair.phone
+    await phone.drop()
+    await pair.say('away')
+    with pytest.raises(AssertionError, match='the connection ended'):
+        await phone.login(other.port, resume=phone.id)
+    assert relay.pipes[-1].black
+    success = await phone.login(tersed.port, resume=phone.id)
+    assert success.find(SM + 'resumed') is not None
+    await pair.hear('away')
     await relay.close()
 
 

@@ -26,6 +26,22 @@ class SdkPhone(Talker):
 
     # -- what it is told
 
+    async def watch(self):
+        """The library asks whether the proxy is there; whether the server is
+        behind it only the acknowledgements tell."""
+        seen, since = None, 0
+        while not self.over:
+            await asyncio.sleep(0.2)
+            now = sorted(self.outbox.frames, key=str)[:1]
+            if now != seen or not now or not self.up:
+                seen, since = now, self.world.now()
+            elif self.world.now() - since > (4 * PATIENCE *
+                                             self.world.slow):
+                self.world.say(self.name, 'not acknowledged: hint')
+                self.ledger.counts['hints'] += 1
+                since = self.world.now()
+                self.hint()
+
     def do(self, line):
         if self.process and self.process.returncode is None:
             self.process.stdin.write(f'{line}\n'.encode())
@@ -96,6 +112,8 @@ class SdkPhone(Talker):
         self.world.say(self.name, *(f'{k}={v}' for k, v in event.items()))
 
     def on_failed(self, event):
+        if self.over:
+            return  # it was told to close
         self.ledger.fault('sdk', f'{self.name}: {event}')
 
     def on_closed(self, event):
@@ -132,6 +150,7 @@ class SdkPhone(Talker):
                 env={**servers.ENVIRONMENT,
                      'TERSE_PASSWORD': f'pw-{self.name}'})
         self.do('connect')
+        self.watching = asyncio.ensure_future(self.watch())
         while line := await self.process.stdout.readline():
             event = fields(line.decode().rstrip('\n'))
             heard = getattr(self, 'on_' + event[''], None)
@@ -155,6 +174,7 @@ class SdkPhone(Talker):
         """Whatever is left of it."""
         if self.process is None:
             return
+        self.watching.cancel()
         if self.process.returncode is None:
             self.process.stdin.close()
         try:
