@@ -597,6 +597,16 @@ static void try_damaged(const struct terse_client_options *like,
     free(copy);
 }
 
+/* Whether something came that was not given out. */
+static bool queued(struct terse_client *client) {
+    bool queued;
+
+    net_lock(&client->owner);
+    queued = client->queue.frames > 0;
+    net_unlock(&client->owner);
+    return queued;
+}
+
 static void test_export_goes_on_in_another_client(void **state) {
     struct fake fake;
     struct terse_client *client = begin(&fake, stays);
@@ -608,7 +618,7 @@ static void test_export_goes_on_in_another_client(void **state) {
     (void)state;
     post(client, "one", TERSE_CLIENT_RESEND_DEFAULT);
     await_stage(1);
-    while (client->queue.frames == 0)
+    while (!queued(client))
         fake_sleep(5);
     assert_int_equal(terse_client_export(client, &blob, &n), TERSE_CLIENT_OK);
     terse_client_free(client);
