@@ -26,7 +26,7 @@ class Calm:
     async def settled(self, pipe):
         others = [p for p in self.pipes if p is not pipe and p.may_ask()]
         for other in others:
-            other.answered.clear()
+            other.asked(1)
             other.far[1].write(self.ASK)
         # Who was cut off cannot be asked.
         await asyncio.sleep(self.LEAST * self.slow)
@@ -42,6 +42,7 @@ class Calm:
             if resumes:
                 await self.settled(pipe)
                 pipe.resumed.clear()
+            pipe.asked(data.count(b'<r '))
             await write()
             pipe.whole = data.endswith(b'>')
             if resumes:
@@ -54,8 +55,7 @@ class Calm:
             pipe.counts = True
         if b'<resumed' in data or b'<failed' in data:
             pipe.resumed.set()
-        if b'<a ' in data:
-            pipe.answered.set()
+        pipe.asked(-data.count(b'<a '))
 
 
 class Pipe:
@@ -66,10 +66,19 @@ class Pipe:
         self.calm, self.resumed = calm, asyncio.Event()
         self.answered = asyncio.Event()
         self.counts = self.whole = self.deaf = False
+        self.questions = 0
         self.black = set()          # directions that nothing passes
         self.left = None            # bytes until it is cut
         self.over = False
         self.port = near[1].get_extra_info('peername')[1]
+
+    def asked(self, more):
+        """So many questions more are open."""
+        self.questions = max(0, self.questions + more)
+        if self.questions:
+            self.answered.clear()
+        else:
+            self.answered.set()
 
     def may_ask(self):
         """Between two elements, a server that counts."""
