@@ -41,6 +41,8 @@ class Calm:
             resumes = b'<resume ' in data
             if resumes:
                 await self.settled(pipe)
+                if pipe.near[0].exception() or pipe.near[0].at_eof():
+                    return  # given up meanwhile; it is we who made it late
                 pipe.resumed.clear()
             pipe.asked(data.count(b'<r '))
             await write()
