@@ -8,10 +8,10 @@
 #                             are linked with that program less its main().
 #                             `/* link: FLAGS */` in a line adds linker flags.
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
-#   tests/fuzz/NAME_fuzz.c    one libFuzzer program each
+#   tests/fuzz/NAME_fuzz.c    one libFuzzer program each; proxy_* as above
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
 #   tests/grow/*.c            built by its check, with two sets of tables
-#   tests/soak tests/tsan tests/valgrind   what those targets start
+#   tests/soak tests/ledger tests/tsan tests/valgrind   what those targets start
 #   tests/check/NN-NAME       one part of `make check` each, see tests/run
 #   demo/run bench/run deploy/run   what those targets start
 # All that is built goes to $(O).
@@ -40,6 +40,9 @@ DEPS = gcc libc6-dev pkg-config \
 	python3 python3-pytest python3-protobuf python3-slixmpp \
 	python3-websockets ejabberd prosody haproxy openssl curl
 DEPS_LINT = git clang clang-format cppcheck shellcheck
+
+# Of `make soak` and `make ledger`.
+export FAULTS MESSAGES SEED CLIENT PART RACES WIRE CONTROL AWAY
 
 MAKEFLAGS += --no-print-directory
 # V=1 prints whole commands instead of one word each.
@@ -126,7 +129,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,$(O)/bin/%,$(FUZZ_C))
 # ---- what one asks for -----------------------------------------------------
 
 .PHONY: help deps all check check-run check-browser demo vector lock run bench bench-codec lint format \
-	sanitize tsan valgrind soak fuzz install dist clean
+	sanitize tsan valgrind soak ledger fuzz install dist clean
 
 help: ## this list
 	@echo "Terse: XMPP in a fraction of its bytes. Targets:"
@@ -249,6 +252,15 @@ soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
 	@$(MAKE) $(BUILD_TSAN) $(O)-tsan/bin/tersed
 	@O='$(O)' TIME='$(if $(filter file,$(origin TIME)),600,$(TIME))' \
 		tests/soak/run
+
+ledger: ## 2,000 messages each way while FAULTS=200 things break, by SEED
+	@scripts/deps $(DEPS)
+	@$(MAKE) $(if $(filter asan%,$(PART)),$(BUILD_SAN),$(if \
+		$(filter tsan,$(PART)),$(BUILD_TSAN))) ledger-build
+	@O='$(O)' tests/ledger/run
+
+.PHONY: ledger-build
+ledger-build: all $(E2E)
 
 fuzz: ## libFuzzer on every tests/fuzz program for TIME=60 seconds in all
 	@scripts/deps $(DEPS) clang
@@ -440,6 +452,8 @@ $(filter $(O)/tests/unit/codegen_%,$(UNITS)): $(call no_main,$(CODEGEN_C)) \
 	$(patsubst $(O)/gen/%,$(O)/obj/gen/%.o,$(GEN_PB))
 
 $(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
+# Fuzzers of a program's parts, too.
+$(filter $(O)/bin/proxy_%,$(FUZZERS)): $(call no_main,$(PROXY_C))
 
 $(UNITS): LIBS += -lcmocka -lexpat
 $(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)

@@ -174,7 +174,11 @@ static void learn(struct terse_client *client, bool alive) {
 
 void client_heard(struct terse_client *client) {
     client->heard = client_now();
-    client->expected = 0;
+    /* It may have been said before ours came: as long as something is not
+     * acknowledged, more has to come. */
+    client->expected = client->sm.on && client->box.sent > 0
+                           ? client->heard + client->options.answer_ms
+                           : 0;
     if (!client->asked)
         return;
     if (client->by_silence)

@@ -235,6 +235,20 @@ static void footer(struct session *s) {
     s->footed = true;
 }
 
+/* Whether the server has, or may just have made, a stream that its client can
+ * go on with elsewhere. */
+static bool may_be_resumed(const struct session *s) {
+    return s->mobile || s->sm.on || s->resuming ||
+           (s->login && s->login->sasl.resume);
+}
+
+/* To the server a footer means that nobody comes back. That is the client's to
+ * say, where it can. */
+static void give_up(struct session *s) {
+    if (!may_be_resumed(s))
+        footer(s);
+}
+
 void session_fail(struct session *s, const char *condition, const char *text) {
     session_fail_more(s, condition, text, NULL);
 }
@@ -250,7 +264,7 @@ void session_fail_more(struct session *s, const char *condition,
     else
         say_more(s, condition, text, more);
     frame_leg_bye(&s->front, condition);
-    footer(s);
+    give_up(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
 }
 

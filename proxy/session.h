@@ -90,7 +90,8 @@ void session_shed(struct session *s);
 /* The one way to change state: moves, traces, counts. False (and the session
  * ended with a stream error) if the event is out of place. */
 NET_NODISCARD bool session_move(struct session *s, enum event event);
-/* Ends it with a stream error to the client and a footer to the server. */
+/* Ends it with a stream error to the client, and a footer to the server unless
+ * the client could resume its stream there. */
 void session_fail(struct session *s, const char *condition, const char *text);
 /* The same, with a condition of its own beside (XML). */
 void session_fail_more(struct session *s, const char *condition,

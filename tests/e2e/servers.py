@@ -46,6 +46,8 @@ def free_block():
             lock.bind(('127.0.0.1', base + BLOCK - 1))
             for port in (1, 22, 25, 26, 27, 80):
                 with socket.socket() as s:
+                    # What a server of before has closed does not count.
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     s.bind(('127.0.0.1', base + port))
         except OSError:
             lock.close()

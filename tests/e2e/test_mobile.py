@@ -2,8 +2,10 @@
 their connection, and who may have them."""
 import asyncio
 import contextlib
+import os
 import random
 import signal
+import sys
 import time
 
 import pytest
@@ -14,6 +16,9 @@ from phone import BIND2, CLIENT, SASL, SASL2, SM, Phone
 from servers import DOMAIN
 from test_limits import Scene
 
+sys.path.append(os.path.join(servers.ROOT, 'tests', 'ledger'))
+from links import DOWN, UP, Relay  # noqa: E402
+
 
 @pytest.fixture(params=['ejabberd', 'prosody'])
 def world(request):
@@ -22,8 +27,9 @@ def world(request):
     return scene
 
 
-def start(world, **options):
-    domain = {'server': f'127.0.0.1:{world.server.starttls}',
+def start(world, port=None, **options):
+    """port: of a relay before the server."""
+    domain = {'server': f'127.0.0.1:{port or world.server.starttls}',
               'ca_file': world.server.ca}
     return world.run(servers.Tersed({DOMAIN: domain},
                                     **{'ack_delay': '100ms',
@@ -284,6 +290,55 @@ async def test_released_after_hold_and_resumed_at_the_server(world):
     assert success.find(SM + 'resumed') is not None
     await pair.hear('away')
     assert sessions(world, phone.user) == 1
+
+
+async def test_server_that_falls_silent_keeps_the_session(world):
+    """Who comes back waits for the server to say what it has. If it says nothing
+    the session is over here, but the server is not told that it is: then it
+    could not be resumed there."""
+    relay = await Relay(world.server.starttls).start()
+    tersed = start(world, relay.port, negotiate_timeout='500ms')
+    pair = await Pair.new(world, start(world))
+    user = world.account('patient')
+    phone = pair.phone = Phone(user, f'pw-{user}', DOMAIN)
+    await phone.login(tersed.port)
+    await phone.send('<presence/>')
+    await phone.expect(lambda e: e.tag == CLIENT + 'presence')
+    relay.living()[0].blacken(DOWN)
+    await pair.tell('once')
+    await pair.told('once')
+    await phone.drop()
+    with pytest.raises(AssertionError, match='the connection ended'):
+        await phone.comeback(tersed.port)
+    assert tersed.logged('state=resuming')
+    success = await phone.login(tersed.port, resume=phone.id)
+    assert int(success.find(SM + 'resumed').get('h')) == phone.sent
+    await relay.close()
+
+
+async def test_login_without_an_answer_keeps_the_session(world):
+    """The server has taken it up again, only nobody was told."""
+    def watcher():
+        def watch(way, data):
+            if way == UP and b'<resume ' in data:
+                relay.pipes[-1].blacken(DOWN)
+        return watch
+    relay = await Relay(world.server.plain, watcher).start()
+    other = world.run(servers.Tersed(
+        {DOMAIN: {'server': f'127.0.0.1:{relay.port}', 'starttls': 'off'}},
+        negotiate_timeout='500ms'))
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone = pair.phone
+    await phone.drop()
+    await pair.say('away')
+    with pytest.raises(AssertionError, match='the connection ended'):
+        await phone.login(other.port, resume=phone.id)
+    assert relay.pipes[-1].black
+    success = await phone.login(tersed.port, resume=phone.id)
+    assert success.find(SM + 'resumed') is not None
+    await pair.hear('away')
+    await relay.close()
 
 
 # -- who may come back ---------------------------------------------------------

@@ -2,9 +2,11 @@
 ejabberd and Prosody: round trips, networks that break, proxies that die, what
 becomes of each message."""
 import asyncio
+import os
 import random
 import re
 import signal
+import sys
 
 import pytest
 
@@ -13,6 +15,9 @@ from drivers import Pair0Client
 from sdk import Sdk
 from servers import DOMAIN
 from test_limits import SLACK, Scene
+
+sys.path.append(os.path.join(servers.ROOT, 'tests', 'ledger'))
+from links import DOWN, UP, Relay  # noqa: E402
 
 ELOST, EAUTH, ECLOSED = 5, 8, 15
 
@@ -344,6 +349,28 @@ async def test_connection_into_nothing_is_noticed(world, what):
     await pair.told('into-nothing')
     await pair.both_ways('after')
     await pair.silence()
+
+
+async def test_word_from_before_the_end_is_no_answer(world):
+    """What was on its way to us when the network broke says nothing of what we
+    have sent meanwhile."""
+    tersed = start(world)
+    relay = await Relay(tersed.port).start()
+    pair = await Pair.new(world, f'127.0.0.1:{relay.port}', tersed,
+                          answer_ms=700, retry_least_ms=20, retry_most_ms=50)
+    pipe = relay.living()[0]
+    pipe.blacken(UP)
+    await pair.tell('into-nothing')
+    await pair.say('from-before')
+    await pair.sdk.hear('from-before')
+    pipe.blacken(DOWN)
+    await pair.sdk.until('lost', 5)
+    assert (await pair.sdk.until('ready'))['resumed'] == 'yes'
+    await pair.told('into-nothing')
+    await pair.both_ways('after')
+    await pair.silence()
+    await pair.sdk.stop()
+    await relay.close()
 
 
 async def test_silence_is_asked_about(world):

@@ -2,7 +2,7 @@
 """Writes what fuzzing starts from: tests/fuzz/seeds.py DIR makes DIR/xml (one
 element or more per file, from tests/vectors and the first elements of each
 recorded session), DIR/ws and DIR/ends (requests, WebSocket frames and PROXY
-headers), DIR/frame and DIR/peer (empty: the fuzzers of these names fill them)
+headers), DIR/proxy_mobile (what phones say), DIR/frame and DIR/peer (empty: the fuzzers of these names fill them)
 and DIR/words.dict, libFuzzer's dictionary of the well-known strings and of the
 fields that are about state."""
 
@@ -88,6 +88,35 @@ def headers():
                 b"2001:db8::/32", b"192.0.2.0/24")
 
 
+AUTHENTICATE = (
+    b"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='%s'><initial-response>%s"
+    b"</initial-response><user-agent id='d4565fa7'><software>x</software>"
+    b"</user-agent><bind xmlns='urn:xmpp:bind:0'><tag>phone</tag><enable "
+    b"xmlns='urn:xmpp:carbons:2'/><inactive xmlns='urn:xmpp:csi:0'/><enable "
+    b"xmlns='urn:xmpp:sm:3' resume='true'/></bind><resume xmlns='urn:xmpp:sm:3' "
+    b"h='%d' previd='%s'/><request-token xmlns='urn:xmpp:fast:0' "
+    b"mechanism='HT-SHA-256-NONE'/><fast xmlns='urn:xmpp:fast:0' "
+    b"invalidate='true'/></authenticate>")
+
+
+def mobile():
+    """For proxy_mobile_fuzz: a byte of `enum mobile_input`, and what it says."""
+    plain = b"AGFsaWNlAHNlY3JldA=="
+    scram = b"biwsbj1hPTJDbGk9M0RjZSxyPWFiYw=="
+    token = b"YWxpY2UAAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+    for first in ((b"PLAIN", plain), (b"SCRAM-SHA-256", scram),
+                  (b"HT-SHA-256-NONE", token)):
+        yield b"\0" + AUTHENTICATE % (*first, 4294967295, b"~7~g2gCbQAA")
+    for session in (b"g2gCbQAAABJwaG9u", b"~3~abc", b"~0~~5~x", b"~", b"~~",
+                    b"~4294967295~x", b"~4294967296~x", b"~ 1~x"):
+        yield b"\1" + session
+    yield from (b"\2" + plain, b"\3" + scram, b"\4" + token)
+    for base in (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x80"):
+        yield b"\5" + base + bytes(
+            n for op in (*range(12), 1, 0, 2, 6, 3, 4, 5, 7, 9, 7)
+            for n in (op, 3))
+
+
 # Of Frame: like, keep, deflated, about, heard, enter, entry, with a small value;
 # and marks of strings: a new entry of the book, a reference to one, a slot.
 STATE = (b"\x30\x00", b"\x38\x00", b"\x42\x02\x03\x00", b"\x48\x00", b"\x48\x01",
@@ -98,7 +127,8 @@ STATE = (b"\x30\x00", b"\x38\x00", b"\x42\x02\x03\x00", b"\x48\x00", b"\x48\x01"
 
 def main():
     out = sys.argv[1]
-    for part, source in (("ws", streams), ("ends", headers)):
+    for part, source in (("ws", streams), ("ends", headers),
+                         ("proxy_mobile", mobile)):
         os.makedirs(os.path.join(out, part), exist_ok=True)
         for i, data in enumerate(source()):
             with open(os.path.join(out, part, str(i)), "wb") as file:

@@ -147,7 +147,7 @@ class Chatter:
         self.name, self.way = f'soak{number}', way
         self.managed, self.state = managed, state
         self.random = random.Random(number)
-        self.session = None
+        self.session = self.old = None
         self.refusals = set()  # messages whose refusal is yet to come
         self.counting = False
         self.resumption = None
@@ -222,6 +222,9 @@ class Chatter:
         if name == 'sm_failed':
             raise Lost(f'not resumed: {answer}')
         self.acknowledged(answer.h)
+        if self.old:
+            self.old.drop()
+        self.old = None
         for frame in list(self.unacked):
             await self.session.send_frame(frame)
         self.ledger.counts['resumed'] += 1
@@ -235,7 +238,12 @@ class Chatter:
             await self.session.send(sm_request=True)
 
     async def away(self):
-        if self.managed:
+        if self.managed and self.random.random() < 0.5:
+            # In another network: the old connection still stands.
+            self.session.reading.cancel()
+            self.old = self.session
+            self.ledger.counts['moved'] += 1
+        elif self.managed:
             self.session.drop()
         else:
             await self.leave()
@@ -294,7 +302,7 @@ class Chatter:
             await self.chat(self.random.uniform(low, high))
             if not self.world.over:
                 await self.away()
-                await asyncio.sleep(self.random.uniform(0.3, 2))
+                await asyncio.sleep(self.random.uniform(0, self.world.away))
         # Now all get what was kept for them while they were away.
         if self.session is None:
             await self.online()
@@ -309,5 +317,5 @@ class Chatter:
         except Exception as error:
             self.ledger.fault('client', f'{self.name} {self.way}: {error!r}')
         finally:
-            if self.session:
-                self.session.drop()
+            for session in filter(None, (self.session, self.old)):
+                session.drop()
