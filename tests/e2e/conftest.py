@@ -20,7 +20,7 @@ from servers import DOMAIN
 
 logging.getLogger('slixmpp').setLevel(logging.CRITICAL)
 os.environ.setdefault('E2E_DRIVERS', os.path.join(servers.BUILD, 'bin'))
-DEADLINE = 90
+DEADLINE = 90  # seconds, where a test's module has none of its own
 _names = itertools.count(1)
 
 # How a client reaches the server. The direct ways are the control: what holds
@@ -70,9 +70,11 @@ def pytest_pyfunc_call(pyfuncitem):
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
 
+    deadline = getattr(pyfuncitem.module, 'DEADLINE', DEADLINE)
+
     async def run():
         try:
-            await asyncio.wait_for(pyfuncitem.obj(**arguments), DEADLINE)
+            await asyncio.wait_for(pyfuncitem.obj(**arguments), deadline)
         finally:
             if 'world' in arguments:
                 await arguments['world'].close()

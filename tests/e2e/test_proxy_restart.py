@@ -13,6 +13,7 @@ from test_limits import Scene, message, refused
 from test_proxy_limits import Watched, descriptors, until
 
 PAIRS, RESOURCES = 25, 5
+DEADLINE = 240  # three starts of a server, and 100 logins
 # What clients may hear: what a server says that is told to stop, or, where it
 # says nothing, what tersed says of it.
 ENDS = {'told': {'system-shutdown', 'remote-connection-failed'},

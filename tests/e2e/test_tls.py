@@ -152,11 +152,11 @@ async def test_reload_of_certificate_disturbs_nobody(world):
     await old.log_in(native)
     session = await fake.session()
     ticket = visit(tersed)
-    sent = 0
+    sent, over = 0, False
 
     async def chat():
         nonlocal sent
-        while True:
+        while not over:
             await old.say(message(f'{sent}'))
             await session.send(message(f'back {sent}'))
             seen = await session.next()
@@ -173,7 +173,8 @@ async def test_reload_of_certificate_disturbs_nobody(world):
         while sent < before + 5:
             assert not chatting.done(), chatting.result()
             await asyncio.sleep(0.01)
-    chatting.cancel()
+    over = True  # a cancelled wait_for may swallow it
+    await chatting
     assert await asyncio.to_thread(visit, tersed, ticket) == 'resumed'
     # A certificate that is none changes nothing.
     with open(tersed.certificate, 'w') as f:
@@ -181,8 +182,7 @@ async def test_reload_of_certificate_disturbs_nobody(world):
     tersed.process.send_signal(1)
     await asyncio.to_thread(tersed.until_logged, 'event=not-reloaded')
     await old.say(message('still'))
-    while (await session.next()).findtext(CLIENT + 'body') != 'still':
-        pass  # what the chat left behind
+    assert (await session.next()).findtext(CLIENT + 'body') == 'still'
 
 
 def visit(tersed, ticket=None):
