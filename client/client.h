@@ -196,6 +196,8 @@ struct terse_client {
     uint32_t tried;                /* hosts since the last login or pause */
     uint32_t attempts;             /* failed, since the last login */
     uint64_t dialled_at, ready_at; /* ms; ready_at: 0 until it is */
+    uint64_t dropped_at;           /* ms; the last login that was begun and not
+                                      ended; 0: none */
     struct terse_client_error lost;
     uint32_t again_ms;
     bool lost_due; /* on.lost is to be called */
@@ -280,7 +282,7 @@ void client_cut(struct terse_client *client, enum net_close how);
 enum terse_client_err client_hosts(struct terse_client *client,
                                    const char *list, uint16_t port);
 /* Whether another connection may do better. */
-bool client_may_retry(const struct terse_client *client,
+bool client_may_retry(struct terse_client *client,
                       const struct terse_client_error *why);
 /* The connection is lost, and closed: when comes the next one? */
 void client_link_lost(struct terse_client *client,

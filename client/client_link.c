@@ -8,6 +8,9 @@
 
 /* A connection that did not live as long was no success: back-off goes on. */
 enum { SHORT_MS = 5000 };
+/* A login that was dropped may reach the server for as long, and take the
+ * session from the next one. */
+enum { CROSSING_MS = 60000 };
 
 /* ---- hosts
  * ---------------------------------------------------------------------- */
@@ -84,8 +87,26 @@ static const char *const passing[] = {"temporary-auth-failure",
                                       "resource-constraint",
                                       "internal-server-error", NULL};
 
+/* Whether a conflict may be with ourselves: a login that we gave up, or a
+ * session that the server has moved since, as we come back to it. Once each, so
+ * that two devices do not take turns. */
+static bool with_ourselves(struct terse_client *client) {
+    bool crossed;
+
+    if (client->state != STATE_READY) {
+        /* What the token leads to is no more. */
+        client_wipe_free(client->token);
+        client->token = NULL;
+        return client->sm.on && client->sm_id && client->attempts < 3;
+    }
+    crossed =
+        client->dropped_at && client_now() - client->dropped_at < CROSSING_MS;
+    client->dropped_at = 0;
+    return crossed;
+}
+
 /* By what it was. */
-static bool may_pass(const struct terse_client *client,
+static bool may_pass(struct terse_client *client,
                      const struct terse_client_error *why) {
     switch (why->code) {
     case TERSE_CLIENT_ENOMEM:
@@ -100,7 +121,9 @@ static bool may_pass(const struct terse_client *client,
         return client->session > 0 || client->restored ||
                client->tried + 1 < client->n_hosts;
     case TERSE_CLIENT_ESTREAM:
-        return !is_one_of(why->condition, final_errors);
+        return !is_one_of(why->condition, final_errors) ||
+               (strcmp(why->condition, "conflict") == 0 &&
+                with_ourselves(client));
     case TERSE_CLIENT_EAUTH:
     case TERSE_CLIENT_EBIND:
         return is_one_of(why->condition, passing);
@@ -109,7 +132,7 @@ static bool may_pass(const struct terse_client *client,
     }
 }
 
-bool client_may_retry(const struct terse_client *client,
+bool client_may_retry(struct terse_client *client,
                       const struct terse_client_error *why) {
     bool blocking = !client->options.on.stanza;
     bool begun = client->session > 0 || client->restored || !blocking;
@@ -137,11 +160,17 @@ static uint32_t pause_ms(const struct terse_client *client) {
                          client->options.retry_most_ms, dice);
 }
 
+static void note_dropped(struct terse_client *client) {
+    if (client->state > STATE_DIALLING && client->state < STATE_READY)
+        client->dropped_at = client_now();
+}
+
 void client_link_lost(struct terse_client *client,
                       const struct terse_client_error *why) {
     bool was_ready = client->state == STATE_READY;
     uint64_t lived = client_now() - client->ready_at;
 
+    note_dropped(client);
     client->lost = *why;
     client->lost_due = true;
     /* It may not have known what was said first. */
@@ -169,6 +198,7 @@ void client_link_lost(struct terse_client *client,
 }
 
 void client_link_again(struct terse_client *client) {
+    note_dropped(client);
     client_cut(client, NET_CLOSE_ABORT);
     client_move(client, EVENT_LOST);
     client_sasl_fini(&client->sasl);

@@ -209,6 +209,7 @@ static bool adopt(struct session *a, struct session *b) {
         return false;
     queue_rewind(&a->queue);
     sm_cut(&a->sm);
+    sm_doubt(&a->sm);
     metrics_add(&a->server->metrics, METRIC_RESUMED, 1);
     return true;
 }

@@ -882,15 +882,17 @@ static void beat_late(struct session *s) {
 }
 
 /* Says something to a server that was silent for long. With stream management
- * it has to answer; where it has stanzas to acknowledge, it may be slow, and
- * they are there for the kernel to notice. Without, the kernel notices a space
- * that does not arrive. */
+ * it has to answer; where it has stanzas to acknowledge, it may be slow (a
+ * shaper), and has as long again. Without, the kernel notices a space that does
+ * not arrive. */
 static void pulse(struct session *s) {
-    s->pulse_asked = s->sm.on && sm_settled(&s->sm) && !s->sm.asking_server;
-    xml_leg_say(&s->back, s->pulse_asked ? "<r xmlns='" NS_SM "'/>" : " ");
+    bool owes = s->sm.asking_server || !sm_settled(&s->sm);
+
+    s->pulse_asked = s->sm.on;
+    xml_leg_say(&s->back, s->sm.on && !owes ? "<r xmlns='" NS_SM "'/>" : " ");
     metrics_add(&s->server->metrics, METRIC_PULSES, 1);
-    net_timer_set(s->pulse, s->pulse_asked ? s->config->heartbeat_timeout
-                                           : s->config->heartbeat);
+    net_timer_set(s->pulse, s->sm.on && !owes ? s->config->heartbeat_timeout
+                                              : s->config->heartbeat);
     net_conn_flush(s->back.conn);
 }
 

@@ -52,6 +52,8 @@ bool sm_server_acks(struct sm *sm, uint32_t h) {
     if (!within(h, sm->up_acked, sm->up))
         return false;
     sm->up_acked = h;
+    if (sm->asking_server && sm->doubts)
+        sm->doubts--;
     sm->asking_server = false;
     return true;
 }
@@ -92,7 +94,15 @@ void sm_hurry(struct sm *sm) {
         sm->ask_by = 1;
 }
 
-bool sm_settled(const struct sm *sm) { return sm->up_acked == sm->up; }
+void sm_doubt(struct sm *sm) {
+    /* The answer that is under way may be from before. */
+    if (sm->on)
+        sm->doubts = sm->asking_server ? 2 : 1;
+}
+
+bool sm_settled(const struct sm *sm) {
+    return sm->up_acked == sm->up && !sm->doubts;
+}
 
 void sm_cut(struct sm *sm) {
     sm->wanted = sm->asking_client = false;
@@ -100,7 +110,7 @@ void sm_cut(struct sm *sm) {
 }
 
 static void with_server(struct sm *sm, struct sm_turn *turn) {
-    if (sm->up != sm->up_asked && !sm->asking_server) {
+    if ((sm->up != sm->up_asked || sm->doubts) && !sm->asking_server) {
         turn->ask_server = true;
         sm->asking_server = true;
         sm->up_asked = sm->up;

@@ -25,6 +25,8 @@ struct sm {
     uint32_t up_told;   /* to the client */
     uint32_t up_asked;  /* `up` when the server was last asked */
     bool asking_server; /* and it has not answered */
+    uint8_t doubts;     /* answers until it is known that the server still has
+                           the session here: it may have moved it away */
     bool wanted;        /* the client has asked, when */
     uint32_t wanted_at; /* `up` was this */
     uint64_t told_by;   /* when the client is to be told; 0: nothing to tell */
@@ -73,7 +75,10 @@ void sm_server_asks(struct sm *sm);
 void sm_client_asks(struct sm *sm);
 /* The client is to be asked at the next turn. */
 void sm_hurry(struct sm *sm);
-/* Whether the server has all that was passed to it. */
+/* The client was away: before the session goes on, the server has to answer a
+ * question that is asked from here on. */
+void sm_doubt(struct sm *sm);
+/* Whether the server has all that was passed to it, and there is no doubt. */
 bool sm_settled(const struct sm *sm);
 /* The client's connection is lost, or there is a new one: nobody there was
  * told or asked. */

@@ -199,6 +199,12 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         event = EVENT_SUCCESS2;
     if (!session_move(s, event))
         return TERSE_ESTREAM;
+    if (event == EVENT_SERVER_ERROR && s->state == STATE_RESUMING) {
+        /* Who comes back has heard nothing yet, not even a header. */
+        session_fail(s, "remote-connection-failed",
+                     "The server has ended the session.");
+        return TERSE_ESTREAM;
+    }
     if ((s->login && login_from_server(s, node)) || stream_from_server(s, node))
         return s->state == STATE_OVER ? TERSE_ESTREAM : TERSE_OK;
     if (terse_node_is(node, TERSE_NS_STREAM, "features")) {

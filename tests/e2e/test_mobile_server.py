@@ -18,6 +18,8 @@ CSI = "<csi xmlns='urn:xmpp:csi:0'/>"
 INACTIVE = "<inactive xmlns='urn:xmpp:csi:0'/>"
 ACTIVE = "<active xmlns='urn:xmpp:csi:0'/>"
 ERRORS = '{urn:ietf:params:xml:ns:xmpp-streams}'
+CONFLICT = ("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+            '</stream:error></stream:stream>')
 TOO_HIGH = SM + 'handled-count-too-high'
 
 
@@ -258,6 +260,7 @@ async def test_two_come_back_while_the_server_has_not_answered(world, stands):
     second = asyncio.create_task(phone.login(tersed.port, resume=phone.id))
     await asyncio.sleep(0.7)
     assert not second.done()
+    session.mute = False  # it is asked once more
     await session.send(ack(1))
     success = await second
     assert success.find(SM + 'resumed').get('h') == '1'
@@ -268,7 +271,6 @@ async def test_two_come_back_while_the_server_has_not_answered(world, stands):
     await hear(phone, 'more')
     await phone.drop()
     tersed.until_logged('event=move on=client-lost', 2)
-    session.mute = False
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
 
 
@@ -288,6 +290,25 @@ async def test_server_that_does_not_answer_keeps_its_session(world):
     with pytest.raises(AssertionError, match='the connection ended'):
         await back
     assert phone.inbox[-1].find(ERRORS + 'remote-connection-failed') is not None
+
+
+async def test_session_that_the_server_has_moved_is_not_gone_on_with(world):
+    """Nothing is missing, so it could go on; but the server, asked, says that it
+    is elsewhere."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    session.mute = True
+    back = asyncio.create_task(phone.comeback(tersed.port))
+    await asyncio.sleep(0.5)
+    tersed.until_logged('to=resuming')
+    assert not back.done()
+    await session.send(CONFLICT)
+    with pytest.raises(AssertionError, match='the connection ended'):
+        await back
+    assert phone.inbox[-1].find(ERRORS + 'remote-connection-failed') is not None
+    assert not [e for e in phone.inbox if e.tag == SASL2 + 'success']
 
 
 # -- nothing before authentication ---------------------------------------------------

@@ -245,25 +245,28 @@ async def answered(session, h):
     await session.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
 
 
-async def test_silent_server_is_asked_and_given_up(world):
+@pytest.mark.parametrize('owes', [False, True])
+async def test_silent_server_is_asked_and_given_up(world, owes):
     """With stream management: it answers, and all goes on; it does not, and its
-    client is told. A server that owes an answer for a stanza may be slow."""
+    client is told. A server that owes an answer for a stanza may be slow: it has
+    as long again, and no longer."""
     fake = await world.fake()
-    tersed = watched(world, fake.port, heartbeat='500ms',
-                     heartbeat_timeout='1s')
+    tersed = watched(world, fake.port, heartbeat='1s', heartbeat_timeout='500ms')
     client, session = await world.pair(fake)
     await client.send("<enable xmlns='urn:xmpp:sm:3'/>")
     assert (await session.next()).tag == SM + 'enable'
     await session.send("<enabled xmlns='urn:xmpp:sm:3'/>")
-    for _ in range(3):
+    for _ in range(2):
         await answered(session, 0)
     await client.send(message('slowly'))
     assert (await session.next()).findtext(CLIENT + 'body') == 'slowly'
-    await asyncio.sleep(3)
+    await asyncio.sleep(1.6)
     await answered(session, 1)  # the only time that it was asked meanwhile
     await answered(session, 1)
     assert not client.gone
     assert not client.seen(lambda e: e.tag in (SM + 'r', SM + 'a'))
+    if owes:
+        await client.send(message('for nobody'))
     began = asyncio.get_running_loop().time()
     session.reading.clear()
     gone = await client.expect_gone()

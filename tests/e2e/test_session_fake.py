@@ -50,5 +50,7 @@ async def test_server_that_holds_back_its_ack_from_the_inactive(world):
     back = asyncio.create_task(phone.comeback(tersed.port))
     assert (await session.next(5)).tag == CSI + 'active'
     await session.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+    assert (await session.next()).tag == SM + 'r'  # is it still here?
+    await session.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
     assert (await back).tag == SASL2 + 'success'
     assert phone.acked == 1

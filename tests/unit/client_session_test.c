@@ -113,6 +113,9 @@ static void hear(struct terse_client *client, const char *body) {
     terse_stanza_free(stanza);
 }
 
+#define CONFLICT                                                               \
+    "<stream:error><conflict xmlns='" CLIENT_NS_STREAMS "'/></stream:error>"
+
 /* ---- it goes on
  * ---------------------------------------------------------------
  */
@@ -219,6 +222,64 @@ static void test_new_session_sends_again_what_it_may(void **state) {
     assert_int_equal(await_delivery(client, drop), TERSE_CLIENT_FAILED);
     post(client, "last", TERSE_CLIENT_RESEND_NO);
     assert_int_equal(await_delivery(client, keep), TERSE_CLIENT_ACKED);
+    end(&fake, client);
+}
+
+/* The login that is dropped gets to the server after the next one, and takes
+ * the session from it; then somebody else does. */
+static void conflicts(struct fake *fake) {
+    fake_login2(fake, BOUND);
+    fake_again(fake);
+    fake_expect(fake, "<open");
+    fake_expect(fake, "previd='one'");
+    fake_again(fake);
+    fake_login2(fake, RESUMED("0"));
+    fake_send(fake, CONFLICT);
+    fake_again(fake);
+    fake_login2(fake, RESUMED("0"));
+    fake_send(fake, CONFLICT);
+    fake_expect(fake, "<close");
+}
+
+static void test_conflict_with_a_login_of_our_own(void **state) {
+    struct fake fake;
+    struct terse_client *client = begin(&fake, conflicts);
+    struct terse_client_error why;
+    struct terse_client_status status;
+    struct terse_stanza *stanza;
+
+    (void)state;
+    assert_int_equal(terse_client_recv(client, WAIT, &stanza),
+                     TERSE_CLIENT_ESTREAM);
+    terse_client_why(client, &why);
+    assert_string_equal(why.condition, "conflict");
+    terse_client_status(client, &status);
+    assert_int_equal(status.sessions, 1);
+    assert_int_equal(status.resumptions, 2);
+    end(&fake, client);
+}
+
+/* tersed still has a session that the server has moved, and says so when it is
+ * gone on with. */
+static void stale(struct fake *fake) {
+    fake_login2(fake, BOUND_TOKEN);
+    fake_again(fake);
+    expect_return(fake, "0");
+    fake_send(fake, CONFLICT);
+    fake_again(fake);
+    fake_login2(fake, RESUMED("0"));
+    fake_send(fake, HELLO);
+    fake_expect_eof(fake);
+}
+
+static void test_session_that_was_moved_is_found(void **state) {
+    struct fake fake;
+    struct terse_client *client = begin(&fake, stale);
+
+    (void)state;
+    await_ready(client, 2);
+    assert_true(terse_client_resumed(client));
+    hear(client, "hello");
     end(&fake, client);
 }
 
@@ -643,6 +704,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session_goes_on),
         cmocka_unit_test(test_new_session_sends_again_what_it_may),
+        cmocka_unit_test(test_conflict_with_a_login_of_our_own),
+        cmocka_unit_test(test_session_that_was_moved_is_found),
         cmocka_unit_test(test_server_that_does_not_count),
         cmocka_unit_test(test_count_that_cannot_be_ends_the_session),
         cmocka_unit_test(test_acknowledgement_of_what_was_not_sent),
