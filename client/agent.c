@@ -19,21 +19,33 @@
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
 /* Of heartbeats, in milliseconds. */
 enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+/* Of what waits for tersed's acknowledgement. */
+enum { BOX_STANZAS = 1000, BOX_BYTES = 1024 * 1024 };
 
-static uint32_t heartbeat = 1680; /* seconds */
+static uint32_t heartbeat = 1680, give_up = 300; /* seconds */
 
 static const char usage[] =
     "NAME\n"
     "  terse-agent - lets any XMPP program use Terse\n\n"
     "SYNOPSIS\n"
-    "  terse-agent --proxy HOST[:PORT] [--listen ADDRESS:PORT]\n"
-    "              [--ca-file FILE] [--tls-name NAME | --clear]\n\n"
+    "  terse-agent --proxy HOST[:PORT][,…] [--listen ADDRESS:PORT]\n"
+    "              [--ca-file FILE] [--tls-name NAME | --clear]\n"
+    "              [--state FILE] [--tag NAME] [--transparent]\n\n"
     "DESCRIPTION\n"
     "  Listens as an XMPP server would. Each stream that a client opens is\n"
     "  carried in compact frames to tersed, a proxy in front of the real\n"
     "  server; what the server says comes back as XML. The client needs no\n"
     "  change: its account stays user@domain, only the address it connects\n"
     "  to becomes that of the agent.\n\n"
+    "  Towards tersed the agent is what a phone's client has to be, on the\n"
+    "  client's behalf: it logs in with two round trips, acknowledges, keeps\n"
+    "  what is not acknowledged, and when the connection is lost it makes\n"
+    "  another one and takes the session back, of which the client notices a\n"
+    "  pause at most. For that it needs no password; but if the client logged\n"
+    "  in by PLAIN, it keeps that one in memory, and then the session can be\n"
+    "  taken back through any tersed. Where tersed does not hold sessions, "
+    "all\n"
+    "  passes as it is.\n\n"
     "  Between agent and tersed there is TLS, and tersed's certificate has to\n"
     "  be valid for the account's domain, as an XMPP server's has to be.\n\n"
     "  Between client and agent there is no TLS and none is offered, so the\n"
@@ -42,7 +54,10 @@ static const char usage[] =
     "  them: SCRAM never shows them.\n\n"
     "OPTIONS\n"
     "  --proxy HOST[:PORT]   tersed's address; required; port 5333 if left "
-    "out\n"
+    "out.\n"
+    "                        Several, separated by commas or with --proxy "
+    "again:\n"
+    "                        if one cannot be reached the next is tried\n"
     "  --listen ADDRESS:PORT where clients connect; " DEFAULT_LISTEN
     " if left\n"
     "                        out; port 0 takes a free one and logs it\n"
@@ -57,6 +72,19 @@ static const char usage[] =
     "                        weak mechanisms too, can be read on the way\n"
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
+    "  --state FILE          where to remember the id of this device, and "
+    "what\n"
+    "                        each domain offers before login, when the agent\n"
+    "                        stops. No credentials\n"
+    "  --tag NAME            the start of the resource's name; tersed's own "
+    "if\n"
+    "                        left out\n"
+    "  --give-up SECONDS     without a connection, after which a session is "
+    "over;\n"
+    "                        300 if left out\n"
+    "  --transparent         all passes as it is: the client manages its "
+    "stream\n"
+    "                        by itself, and chooses its resource\n"
     "  --heartbeat SECONDS   longest silence before tersed is asked whether "
     "it\n"
     "                        is there; 1680 if left out. It begins with 240 "
@@ -65,11 +93,18 @@ static const char usage[] =
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --help, --man, --version\n\n"
     "SIGNALS\n"
+    "  SIGUSR1               the network has changed: sessions that can be "
+    "taken\n"
+    "                        back are, at once, on new connections\n"
     "  SIGTERM, SIGINT       <system-shutdown/> to all clients, then exit\n\n"
+    "FILES\n"
+    "  --state's FILE is written by the agent, for its user alone. It may be\n"
+    "  deleted while the agent does not run.\n\n"
     "ERRORS THAT CLIENTS SEE\n"
-    "  remote-connection-failed   tersed cannot be reached, or was lost, or "
-    "its\n"
-    "                             certificate is not good\n"
+    "  remote-connection-failed   tersed cannot be reached, or its "
+    "certificate\n"
+    "                             is not good, or it was lost and the session\n"
+    "                             cannot be taken back\n"
     "  host-unknown               the domain is not one of tersed's\n"
     "  Any other stream error comes from the server or names what was wrong\n"
     "  with the client's XML.\n\n"
@@ -77,6 +112,8 @@ static const char usage[] =
     "  0 stopped by a signal; 2 it cannot listen; 64 wrong use\n\n"
     "EXAMPLES\n"
     "  terse-agent --proxy chat.example.net\n"
+    "  terse-agent --proxy a.example.net,b.example.net "
+    "--state ~/.cache/terse\n"
     "  mcabber, profanity, slixmpp …: server 127.0.0.1, port 5222, no TLS\n\n"
     "SEE ALSO\n"
     "  tersed(8), docs/agent.md\n";
@@ -125,7 +162,10 @@ static int prepare(struct agent *agent, const char *address) {
     atomic_init(&agent->beat_ms,
                 agent->beat_most < BEAT_FIRST ? agent->beat_most : BEAT_FIRST);
     agent->pong_ms = PONG;
-    if (!terse_schema_new(&agent->schema)) {
+    agent->give_up_ms = give_up * 1000;
+    agent->box_stanzas = BOX_STANZAS;
+    agent->box_bytes = BOX_BYTES;
+    if (agent->memory && !terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
         agent->bridge.state = &terse_state_limits_default;
@@ -147,10 +187,13 @@ static int prepare(struct agent *agent, const char *address) {
 }
 
 static int serve(struct agent *agent, const sigset_t *signals) {
-    int sig;
+    int sig = 0;
 
-    while (sigwait(signals, &sig))
-        ;
+    while (sigwait(signals, &sig) || sig == SIGUSR1)
+        if (sig == SIGUSR1) {
+            log_event(LOG_INFO, 0, "network-changed", NULL);
+            agent_reconnect(agent);
+        }
     net_listener_free(agent->listener);
     if (!agent_drain(agent, agent->close_ms + 1000)) {
         fflush(NULL);
@@ -164,9 +207,38 @@ static int serve(struct agent *agent, const sigset_t *signals) {
 }
 
 struct options {
-    const char *proxy, *listen, *ca_file, *tls_name;
-    bool remote, clear;
+    const char *listen, *ca_file, *tls_name, *tag, *state;
+    bool remote, clear, transparent;
 };
+
+/* Addresses, separated by commas. */
+static int add_proxies(struct agent *agent, const char *list) {
+    while (*list) {
+        struct agent_proxy *proxy = &agent->proxies[agent->n_proxies];
+        size_t n = strcspn(list, ",");
+        char one[300];
+
+        if (agent->n_proxies == AGENT_PROXIES)
+            return misuse("--proxy: too many");
+        if (n >= sizeof(one))
+            return misuse("--proxy: not an address");
+        memcpy(one, list, n);
+        one[n] = '\0';
+        if (net_parse_address(one, proxy->host, &proxy->port,
+                              DEFAULT_PROXY_PORT))
+            return misuse("--proxy: not an address");
+        agent->n_proxies++;
+        list += n + (list[n] == ',');
+    }
+    return 0;
+}
+
+/* As tersed takes it: it becomes part of a resource. */
+static bool is_tag(const char *tag) {
+    return *tag && strlen(tag) < 64 &&
+           strspn(tag, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                       "0123456789-_.") == strlen(tag);
+}
 
 static int make_tls(struct agent *agent, const struct options *o) {
     char text[256] = "out of memory";
@@ -187,35 +259,52 @@ static int make_tls(struct agent *agent, const struct options *o) {
     return 2;
 }
 
-static int run(const struct options *o) {
-    struct agent agent;
-    sigset_t signals;
-    int status;
-
-    memset(&agent, 0, sizeof(agent));
-    if (!o->proxy)
+static int check(const struct agent *agent, const struct options *o) {
+    if (!agent->n_proxies)
         return misuse("--proxy is required");
-    if (net_parse_address(o->proxy, agent.host, &agent.port,
-                          DEFAULT_PROXY_PORT))
-        return misuse("--proxy: not an address");
     if (o->tls_name && !*o->tls_name)
         return misuse("--tls-name: no name");
+    if (o->tag && !is_tag(o->tag))
+        return misuse("--tag: not 1 to 63 of a-z, 0-9, - _ and .");
     if (!o->remote && !is_loopback(o->listen))
         return misuse("--listen: not a loopback address; there is no TLS "
                       "between client and agent");
+    return 0;
+}
+
+static int run(struct agent *agent, const struct options *o) {
+    int status = check(agent, o);
+    sigset_t signals;
+
+    if (status)
+        return status;
     /* Before any thread: they all inherit it, and only serve() waits. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    status = make_tls(&agent, o);
+    agent->transparent = o->transparent;
+    agent->tag = o->tag;
+    agent->memory = memory_new(o->state);
+    status = make_tls(agent, o);
     if (!status)
-        status = prepare(&agent, o->listen);
+        status = prepare(agent, o->listen);
     if (!status)
-        status = serve(&agent, &signals);
-    net_tls_rele(agent.tls);
+        status = serve(agent, &signals);
+    net_tls_rele(agent->tls);
+    memory_free(agent->memory);
     return status;
+}
+
+/* A number of seconds from 1 to most; false: it is none. */
+static bool seconds(const char *text, uint32_t most, uint32_t *out) {
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+
+    *out = (uint32_t)v;
+    return *text >= '0' && *text <= '9' && !*end && v >= 1 && v <= most;
 }
 
 int main(int argc, char **argv) {
@@ -227,6 +316,10 @@ int main(int argc, char **argv) {
         {"clear", no_argument, NULL, 'c'},
         {"allow-remote", no_argument, NULL, 'r'},
         {"heartbeat", required_argument, NULL, 'b'},
+        {"state", required_argument, NULL, 's'},
+        {"tag", required_argument, NULL, 'g'},
+        {"give-up", required_argument, NULL, 'u'},
+        {"transparent", no_argument, NULL, 't'},
         {"log-level", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {"man", no_argument, NULL, 'm'},
@@ -234,13 +327,14 @@ int main(int argc, char **argv) {
         {NULL, 0, NULL, 0},
     };
     struct options o = {.listen = DEFAULT_LISTEN};
-    char *end;
+    static struct agent agent;
     int c;
 
     while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
         switch (c) {
         case 'p':
-            o.proxy = optarg;
+            if (add_proxies(&agent, optarg))
+                return 64;
             break;
         case 'l':
             o.listen = optarg;
@@ -258,9 +352,21 @@ int main(int argc, char **argv) {
             o.clear = true;
             break;
         case 'b':
-            heartbeat = (uint32_t)strtoul(optarg, &end, 10);
-            if (*end || heartbeat < 1 || heartbeat > 86400)
+            if (!seconds(optarg, 86400, &heartbeat))
                 return misuse("--heartbeat: not 1 to 86400 seconds");
+            break;
+        case 'u':
+            if (!seconds(optarg, 86400, &give_up))
+                return misuse("--give-up: not 1 to 86400 seconds");
+            break;
+        case 's':
+            o.state = optarg;
+            break;
+        case 'g':
+            o.tag = optarg;
+            break;
+        case 't':
+            o.transparent = true;
             break;
         case 'd':
             if (set_log_level(optarg))
@@ -279,5 +385,5 @@ int main(int argc, char **argv) {
             return misuse("wrong use");
         }
     }
-    return optind == argc ? run(&o) : misuse("too many arguments");
+    return optind == argc ? run(&agent, &o) : misuse("too many arguments");
 }

@@ -1,7 +1,10 @@
 /*
  * agent.h: terse-agent, which lets any XMPP program use frames. It listens on
- * loopback as an XMPP server would; each client's stream goes over frames to a
- * tersed, element by element.
+ * loopback as an XMPP server would. Towards tersed it is a phone's client on
+ * the program's behalf (docs/mobile.md): a login in two round trips, counts,
+ * acknowledgements, and a session that outlives its connection, of which the
+ * program sees nothing. Where tersed does not offer that, or by --transparent,
+ * each element passes as it is.
  *
  *   XMPP client == XML == front | agent session | back == frames == tersed
  */
@@ -9,8 +12,17 @@
 #define CLIENT_AGENT_H
 
 #include "bridge/bridge.h"
+#include "client/agent_memory.h"
 
 struct agent_session;
+
+enum { AGENT_PROXIES = 8 };
+
+/* A tersed. */
+struct agent_proxy {
+    char host[256];
+    uint16_t port;
+};
 
 /* What the sessions share. lock guards the list and draining; it is never held
  * together with a session's lock. */
@@ -25,12 +37,20 @@ struct agent {
     struct terse_schema *schema;
     struct net_resolver *resolver;
     struct net_listener *listener;
-    char host[256]; /* of tersed */
-    uint16_t port;
+    struct agent_memory *memory;
+    struct agent_proxy proxies[AGENT_PROXIES];
+    unsigned n_proxies;
+    atomic_uint proxy;    /* that answered last */
     struct net_tls *tls;  /* NULL: clear text to tersed */
     const char *tls_name; /* what its certificate is for; NULL: the domain in
                              the client's header */
+    bool transparent;     /* all passes as it is */
+    const char *tag;      /* in the resource's name; NULL: tersed's own */
     uint32_t connect_ms, close_ms, stall_ms;
+    uint32_t give_up_ms; /* without a connection, until the session is over */
+    uint32_t
+        box_stanzas; /* not acknowledged, when the client is read no more */
+    size_t box_bytes;
     /* Silence before a ping, as learnt, and its bounds; time for the answer. */
     atomic_uint beat_ms;
     uint32_t beat_least, beat_most, pong_ms;
@@ -38,6 +58,9 @@ struct agent {
 
 /* Called by the listener: begins a session. Takes the stream. */
 void agent_accept(void *agent, struct nng_stream *stream);
+/* The network has changed: sessions that can come back on a new connection do
+ * so at once. */
+void agent_reconnect(struct agent *agent);
 /* Ends all sessions with <system-shutdown/> and waits for ms. True if all are
  * gone. The listener is closed already. */
 bool agent_drain(struct agent *agent, uint32_t ms);
@@ -46,20 +69,37 @@ bool agent_drain(struct agent *agent, uint32_t ms);
  * ------------------------------------------------------------------- */
 
 enum agent_state {
-    AGENT_GREETING, /* the client's header is due */
-    AGENT_DIALLING, /* connects to tersed; the client is not read, what came
-                       with its header is held */
-    AGENT_PASSING,  /* headers and elements pass, both ways */
-    AGENT_LEAVING,  /* the client has closed; waits for tersed's Close */
-    AGENT_OVER,     /* both legs are closed or closing */
+    AGENT_GREETING,  /* the client's header is due */
+    AGENT_DIALLING,  /* connects to tersed; the client is not read, what came
+                        with its header is held */
+    AGENT_OFFER,     /* tersed's features are due; the same */
+    AGENT_LOGIN,     /* the client has features, from tersed or from memory; its
+                        SASL goes to tersed as XEP-0388 */
+    AGENT_RESTART,   /* logged in and bound; the client's new header is due */
+    AGENT_BINDING,   /* the client's <bind/> is due */
+    AGENT_UP,        /* stanzas pass and are counted */
+    AGENT_LOST,      /* the same client; connects to tersed anew */
+    AGENT_RETURNING, /* connected; tersed's answer is due */
+    AGENT_PASSING,   /* headers and elements pass as they are, both ways */
+    AGENT_LEAVING,   /* the client has closed; waits for tersed's Close */
+    AGENT_OVER,      /* both legs are closed or closing */
     AGENT_STATES
 };
 
 enum agent_event {
+    AGENT_RECALLED,    /* the client's header, answered from memory */
     AGENT_CONNECTED,   /* to tersed, with TLS */
+    AGENT_OFFERED,     /* features of a tersed that holds sessions */
+    AGENT_NOT_OFFERED, /* other features; or they are not to be looked at */
     AGENT_FROM_CLIENT, /* a header or element from the client */
     AGENT_FROM_PROXY,  /* one from tersed */
-    AGENT_CLOSE,       /* the client's footer */
+    AGENT_SUCCESS,     /* tersed's, and the client's resource is bound */
+    AGENT_REOPENED,    /* the client's new header was answered */
+    AGENT_BOUND,       /* its <bind/> was */
+    AGENT_LINK_LOST,   /* the connection to tersed; the session is held */
+    AGENT_LINKED,      /* there is a new one, and all is said on it */
+    AGENT_RESUMED,     /* the session goes on */
+    AGENT_CLOSE,       /* the client's footer, or it is gone */
     AGENT_CLOSED,      /* a Close from tersed */
     AGENT_END,         /* whatever it was, it is over */
     AGENT_EVENTS

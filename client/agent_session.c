@@ -1,6 +1,6 @@
 /*
- * agent_session.c: one XMPP client of the agent. Guarded by owner.lock, but for
- * the list.
+ * agent_session.c: one XMPP client of the agent: its life, what comes and goes,
+ * what ends it. Guarded by owner.lock, but for the list.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,35 +8,21 @@
 #include <string.h>
 #include <time.h>
 
-#include "bridge/log.h"
-#include "client/agent.h"
+#include <openssl/crypto.h>
 
-struct agent_session {
-    struct net_owner owner; /* first */
-    struct agent *agent;
-    struct agent_session *next, **prev; /* agent's list; agent.lock */
-    bool listed;                        /* agent.lock */
-    uint64_t id;
-    enum agent_state state;
-    struct xml_leg front;
-    struct frame_leg back;
-    struct net_dial *dial;
-    struct net_timer *timer; /* of TLS, of a full queue, or of leaving */
-    struct net_timer *beat;  /* of silence towards and from tersed */
-    uint64_t heard;          /* ms; from tersed */
-    uint32_t silence;        /* ms that were waited for before the ping */
-    bool watching;
-    size_t watch_front, watch_back;
-    char asked[256];   /* the domain in the client's header */
-    bool client_left;  /* the client has sent its footer */
-    bool error_passed; /* tersed has sent a stream error */
-};
+#include "bridge/log.h"
+#include "client/agent_session.h"
+#include "client/client.h"
 
 /* ---- state and ends
  * -------------------------------------------------------------- */
 
-static void fail(struct agent_session *s, const char *condition,
-                 const char *text);
+uint64_t session_now(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 static void move_to(struct agent_session *s, enum agent_event event,
                     enum agent_state next) {
@@ -52,33 +38,27 @@ static void move_to(struct agent_session *s, enum agent_event event,
         net_timer_stop(s->timer);
 }
 
-/* The one way to change state. False, and the session has failed, if the event
- * is out of place. */
-static bool move(struct agent_session *s, enum agent_event event) {
+bool session_move(struct agent_session *s, enum agent_event event) {
     enum agent_state next;
 
     if (agent_next(s->state, event, &next)) {
         move_to(s, event, next);
         return true;
     }
-    fail(s, "bad-format", "This is out of place here.");
+    session_fail(s, "bad-format", "This is out of place here.");
     return false;
 }
 
 static void end(struct agent_session *s, enum net_close front,
                 enum net_close back) {
-    if (s->state != AGENT_OVER)
-        move_to(s, AGENT_END, AGENT_OVER);
-    net_dial_cancel(s->dial);
-    s->dial = NULL;
+    move_to(s, AGENT_END, AGENT_OVER);
     net_conn_close(s->front.conn, front, s->agent->close_ms);
     s->front.conn = NULL;
     net_conn_close(s->back.conn, back, s->agent->close_ms);
     s->back.conn = NULL;
-    net_timer_free(s->timer);
-    s->timer = NULL;
-    net_timer_free(s->beat);
-    s->beat = NULL;
+    s->linked = false;
+    link_fini(s);
+    stream_fini(s);
     log_event(LOG_INFO, s->id, "closed", NULL);
 }
 
@@ -88,6 +68,9 @@ static void tell_client(struct agent_session *s, const char *condition,
                         const char *text) {
     char xml[BRIDGE_TEXT], id[24];
 
+    if (s->footer_said)
+        return;
+    s->footer_said = true;
     snprintf(id, sizeof(id), "agent-%" PRIu64, s->id);
     if (s->front.opened)
         xml[0] = '\0';
@@ -105,16 +88,17 @@ static void tell_client(struct agent_session *s, const char *condition,
 static void tell_proxy(struct agent_session *s) {
     char xml[BRIDGE_TEXT];
 
-    if (!s->back.opened || s->client_left) /* its footer went as a Close */
+    if (!s->back.opened || s->close_said || !s->linked)
         return;
+    s->close_said = true;
     bridge_header(xml, NULL, NULL, NULL); /* not sent: there was one */
     strcat(xml, BRIDGE_FOOTER);
     if (frame_leg_say(&s->back, xml))
         log_event(LOG_WARN, s->id, "unsaid", NULL);
 }
 
-static void fail(struct agent_session *s, const char *condition,
-                 const char *text) {
+void session_fail(struct agent_session *s, const char *condition,
+                  const char *text) {
     if (s->state == AGENT_OVER)
         return;
     log_event(LOG_WARN, s->id, "failed", "condition", condition, "text", text,
@@ -124,12 +108,16 @@ static void fail(struct agent_session *s, const char *condition,
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
 }
 
-static void fail_error(struct agent_session *s,
-                       const struct terse_error *error) {
-    fail(s, terse_err_condition(error->code), error->text);
+void session_fail_error(struct agent_session *s,
+                        const struct terse_error *error) {
+    session_fail(s, terse_err_condition(error->code), error->text);
 }
 
-static void close_both(struct agent_session *s) {
+void session_fail_net(struct agent_session *s, enum net_err err) {
+    session_fail(s, bridge_net_condition(err), net_strerror(err));
+}
+
+void session_close(struct agent_session *s) {
     tell_client(s, NULL, NULL);
     tell_proxy(s);
     /* Whoever has said its last word needs no time to hear ours: if both ends
@@ -138,90 +126,113 @@ static void close_both(struct agent_session *s) {
         NET_CLOSE_FLUSH);
 }
 
-/* The client has gone without a footer: tersed must not see one either, so that
- * the session can be resumed. */
+void session_part(struct agent_session *s) {
+    if (!s->front.conn)
+        return;
+    tell_client(s, NULL, NULL);
+    net_conn_flush(s->front.conn);
+    net_conn_close(s->front.conn, NET_CLOSE_FLUSH, s->agent->close_ms);
+    s->front.conn = NULL;
+}
+
+/* Whether tersed holds something for this client, or has something to do for
+ * it, that should not wait until it notices. */
+static bool is_bound(const struct agent_session *s) {
+    return !s->transparent &&
+           (s->state == AGENT_RESTART || s->state == AGENT_BINDING ||
+            s->state == AGENT_UP || s->state == AGENT_LOST ||
+            s->state == AGENT_RETURNING || s->state == AGENT_LEAVING);
+}
+
+/* The client has gone without a footer. Who manages its stream by itself wants
+ * to resume it: then tersed must not see a footer either. Who was given a
+ * session by us knows nothing of it, and for its server it has left. */
 static void lose(struct agent_session *s, const char *why) {
     log_event(LOG_INFO, s->id, "lost", "why", why, NULL);
-    end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
-}
-
-/* ---- heartbeats
- * ------------------------------------------------------------------- */
-
-static bool back_wanted(const struct agent_session *s);
-
-static uint64_t now_ms(void) {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* Nobody says how long a NAT on the way keeps a silent connection. So the
- * silence before a ping grows while pings are answered, and shrinks when a
- * connection turns out to be dead after one; for all sessions of this agent,
- * since they go the same way. */
-static void learn(struct agent_session *s, bool alive) {
-    struct agent *agent = s->agent;
-    uint32_t ms = alive ? s->silence + s->silence / 4 : s->silence / 2;
-
-    if (ms > agent->beat_most)
-        ms = agent->beat_most;
-    if (ms < agent->beat_least)
-        ms = agent->beat_least;
-    atomic_store(&agent->beat_ms, ms);
-}
-
-static void beat(void *arg) {
-    struct agent_session *s = arg;
-    uint64_t silent = now_ms() - s->heard;
-    uint32_t wait = atomic_load(&s->agent->beat_ms);
-
-    if (!s->back.conn || !s->back.beat)
-        return;
-    if (s->back.asked) {
-        log_event(LOG_WARN, s->id, "no-pong", NULL);
-        learn(s, false);
-        fail(s, "remote-connection-failed", "The proxy does not answer.");
+    if (!is_bound(s)) {
+        end(s, NET_CLOSE_ABORT, NET_CLOSE_FLUSH);
         return;
     }
-    if (!back_wanted(s))
-        silent = 0; /* it is not read: it may well have spoken */
-    if (silent < wait) {
-        net_timer_set(s->beat, (uint32_t)(wait - silent));
-        return;
-    }
-    s->silence = wait;
-    if (!frame_leg_ping(&s->back))
-        net_conn_flush(s->back.conn);
-    net_timer_set(s->beat, s->agent->pong_ms);
+    net_conn_close(s->front.conn, NET_CLOSE_ABORT, 0);
+    s->front.conn = NULL;
+    s->client_left = s->footer_said = true;
+    if (s->state != AGENT_LEAVING)
+        session_move(s, AGENT_CLOSE);
+    session_go_on(s);
 }
 
-/* Something came from tersed. */
-static void heard(struct agent_session *s) {
-    s->heard = now_ms();
-    if (!s->back.asked)
-        return;
-    learn(s, true);
-    net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
+/* ---- what is said
+ * ----------------------------------------------------------------- */
+
+static void wipe(struct terse_buf *buf) {
+    if (buf->data)
+        OPENSSL_cleanse(buf->data, buf->cap);
+    terse_buf_fini(buf);
+}
+
+bool session_pass(struct agent_session *s, const uint8_t *frame, size_t n) {
+    struct terse_error error = {0};
+
+    if (!xml_leg_decode(&s->front, frame, n, &error))
+        return true;
+    if (error.code == TERSE_ENOMEM)
+        session_fail(s, "resource-constraint", error.text);
+    else
+        session_fail_error(s, &error);
+    return false;
+}
+
+void session_say(struct agent_session *s, struct terse_buf *xml,
+                 enum terse_err err) {
+    if (!err)
+        err = terse_buf_append(xml, "", 1);
+    if (!err)
+        xml_leg_say(&s->front, (const char *)terse_buf_data(xml));
+    wipe(xml);
+    if (err)
+        session_fail(s, "resource-constraint", NULL);
+}
+
+bool session_tell(struct agent_session *s, struct terse_buf *xml,
+                  enum terse_err err) {
+    char header[BRIDGE_TEXT];
+    struct terse_buf all;
+    enum net_err net = NET_ENOMEM;
+
+    bridge_header(header, NULL, s->asked, NULL); /* if there was none */
+    terse_buf_init(&all, xml->len + BRIDGE_TEXT + 1);
+    if (!err && !terse_buf_append(&all, header, strlen(header)) &&
+        !terse_buf_append(&all, terse_buf_data(xml), xml->len) &&
+        !terse_buf_append(&all, "", 1))
+        net = frame_leg_say(&s->back, (const char *)terse_buf_data(&all));
+    wipe(&all);
+    wipe(xml);
+    if (net)
+        session_fail_net(s, net);
+    return !net;
 }
 
 /* ---- flow
  * ------------------------------------------------------------------------- */
 
+static bool full(const struct net_conn *conn) {
+    return conn && net_conn_full(conn);
+}
+
 static size_t watched(const struct net_conn *conn) {
-    return conn && net_conn_full(conn) ? net_conn_queued(conn) : SIZE_MAX;
+    return full(conn) ? net_conn_queued(conn) : SIZE_MAX;
 }
 
 /* As in tersed: a full queue has to move. */
 static void watch(struct agent_session *s) {
-    bool full =
+    bool any =
         watched(s->front.conn) != SIZE_MAX || watched(s->back.conn) != SIZE_MAX;
 
-    if (s->state != AGENT_PASSING || full == s->watching)
+    if ((s->state != AGENT_PASSING && s->state != AGENT_UP) ||
+        any == s->watching)
         return;
-    s->watching = full;
-    if (!full) {
+    s->watching = any;
+    if (!any) {
         net_timer_stop(s->timer);
         return;
     }
@@ -230,21 +241,55 @@ static void watch(struct agent_session *s) {
     net_timer_set(s->timer, s->agent->stall_ms);
 }
 
-static bool back_wanted(const struct agent_session *s) {
-    return (s->state == AGENT_PASSING || s->state == AGENT_LEAVING) &&
-           s->back.conn && !net_conn_full(s->front.conn);
+bool session_wants(const struct agent_session *s) {
+    if (!s->linked || !s->back.conn || full(s->front.conn))
+        return false;
+    switch (s->state) {
+    case AGENT_OFFER:
+    case AGENT_LOGIN:
+    case AGENT_UP:
+    case AGENT_RETURNING:
+    case AGENT_PASSING:
+    case AGENT_LEAVING:
+        return true;
+    case AGENT_RESTART: /* stanzas wait until the client is bound */
+        return !s->login->features.len;
+    default:
+        return false;
+    }
+}
+
+/* Whether the client is read. */
+static bool front_wanted(const struct agent_session *s) {
+    if (s->client_left || full(s->back.conn))
+        return false;
+    switch (s->state) {
+    case AGENT_DIALLING:
+    case AGENT_OFFER:
+        return false;
+    case AGENT_LOGIN: /* no more than what goes first */
+        return !s->back.holding || !s->login->asked;
+    case AGENT_RESTART:
+        return !s->login->header_due;
+    case AGENT_UP:
+    case AGENT_LOST:
+    case AGENT_RETURNING:
+        return !stream_full(s);
+    default:
+        return true;
+    }
 }
 
 static void back_frame(struct agent_session *s, const uint8_t *frame, size_t n);
 
 static void pull(struct agent_session *s) {
-    while (back_wanted(s)) {
+    while (session_wants(s)) {
         const uint8_t *frame;
         size_t n;
         enum net_err err = frame_leg_next(&s->back, &frame, &n);
 
         if (err) {
-            fail(s, bridge_net_condition(err), net_strerror(err));
+            session_fail_net(s, err);
             return;
         }
         if (!frame)
@@ -254,24 +299,23 @@ static void pull(struct agent_session *s) {
     }
 }
 
-static void go_on(struct agent_session *s) {
+void session_go_on(struct agent_session *s) {
     pull(s);
+    stream_turn(s);
     if (s->state == AGENT_OVER)
         return;
-    if (s->state != AGENT_DIALLING && s->back.conn) {
-        if (back_wanted(s))
-            net_conn_resume(s->back.conn);
-        else
-            net_conn_pause(s->back.conn);
-    }
-    if (s->state == AGENT_DIALLING ||
-        (s->back.conn && net_conn_full(s->back.conn)))
-        net_conn_pause(s->front.conn);
-    else
+    if (s->linked && session_wants(s))
+        net_conn_resume(s->back.conn);
+    else if (s->linked)
+        net_conn_pause(s->back.conn);
+    if (s->front.conn && front_wanted(s))
         net_conn_resume(s->front.conn);
+    else if (s->front.conn && !s->client_left)
+        net_conn_pause(s->front.conn);
     watch(s);
-    net_conn_flush(s->front.conn);
-    if (s->back.conn)
+    if (s->front.conn)
+        net_conn_flush(s->front.conn);
+    if (s->linked)
         net_conn_flush(s->back.conn);
 }
 
@@ -288,50 +332,76 @@ static void note_domain(struct agent_session *s,
     s->asked[to.n] = '\0';
 }
 
-static void reach_proxy(struct agent_session *s);
+/* As it is. */
+static void pass(struct agent_session *s, enum terse_event event,
+                 const struct terse_node *node) {
+    struct terse_error error = {0};
+    enum net_err err;
+
+    s->close_said |= event == TERSE_CLOSE;
+    if (!session_move(s,
+                      event == TERSE_CLOSE ? AGENT_CLOSE : AGENT_FROM_CLIENT))
+        return;
+    err = frame_leg_encode(&s->back, event, node, &error);
+    if (err)
+        session_fail_net(s, err);
+    else if (error.code)
+        session_fail_error(s, &error);
+}
+
+/* Of a client that is bound. */
+static void stanza(struct agent_session *s, enum terse_event event,
+                   struct terse_node *node) {
+    if (event == TERSE_OPEN)
+        session_fail(s, "bad-format", "This is out of place here.");
+    else if (!session_move(s, event == TERSE_CLOSE ? AGENT_CLOSE
+                                                   : AGENT_FROM_CLIENT))
+        return;
+    else if (event == TERSE_ELEMENT)
+        stream_from_client(s, node);
+    else if (s->state == AGENT_LOST || s->state == AGENT_RETURNING)
+        session_part(s); /* what it said is still to go */
+}
 
 static enum terse_err front_event(void *arg, enum terse_event event,
                                   struct terse_node *node) {
     struct agent_session *s = arg;
-    struct terse_error error = {0};
-    bool first = s->state == AGENT_GREETING;
-    enum net_err err;
 
-    if (s->state == AGENT_OVER)
+    if (s->state == AGENT_OVER || s->state == AGENT_LEAVING)
         return TERSE_ESTREAM;
     if (event == TERSE_OPEN)
         note_domain(s, node);
     s->client_left |= event == TERSE_CLOSE;
-    if (!move(s, event == TERSE_CLOSE ? AGENT_CLOSE : AGENT_FROM_CLIENT))
-        return TERSE_ESTREAM;
-    err = frame_leg_encode(&s->back, event, node, &error);
-    if (err)
-        fail(s, bridge_net_condition(err), net_strerror(err));
-    else if (error.code)
-        fail_error(s, &error);
-    else if (first)
-        reach_proxy(s);
-    return err || s->state == AGENT_OVER ? TERSE_ESTREAM : error.code;
+    if (s->state == AGENT_GREETING)
+        login_begin(s, node);
+    else if (s->transparent)
+        pass(s, event, node);
+    else if (s->login)
+        login_from_client(s, event, node);
+    else
+        stanza(s, event, node);
+    return s->state == AGENT_OVER ? TERSE_ESTREAM : TERSE_OK;
 }
 
 static void front_data(void *arg, const uint8_t *p, size_t n) {
     struct agent_session *s = arg;
 
-    if (s->state != AGENT_LEAVING && xml_leg_feed(&s->front, p, n))
-        fail_error(s, terse_reader_error(s->front.reader));
-    go_on(s);
+    if (s->state != AGENT_LEAVING && !s->client_left &&
+        xml_leg_feed(&s->front, p, n))
+        session_fail_error(s, terse_reader_error(s->front.reader));
+    session_go_on(s);
 }
 
 static void front_closed(void *arg, enum net_err why, const char *text) {
     struct agent_session *s = arg;
 
-    if (s->state == AGENT_LEAVING)
-        close_both(s);
+    if (s->state == AGENT_LEAVING && (s->transparent || s->close_said))
+        session_close(s);
     else
         lose(s, why == NET_EEOF ? "closed by the client" : text);
 }
 
-static void drained(void *arg) { go_on(arg); }
+static void drained(void *arg) { session_go_on(arg); }
 
 static void front_secured(void *arg) { (void)arg; /* it has no TLS */ }
 
@@ -349,148 +419,59 @@ static bool is(const struct terse_frame_info *info, const char *ns,
            memcmp(info->ns.p, ns, info->ns.n) == 0;
 }
 
-static void back_frame(struct agent_session *s, const uint8_t *frame,
-                       size_t n) {
-    struct terse_frame_info info;
-    struct terse_error error = {0};
+/* Whether the client has no use for that: it had such a thing from us. */
+static bool skips(struct agent_session *s,
+                  const struct terse_frame_info *info) {
+    bool features = is(info, TERSE_NS_STREAM, "features");
 
-    if (terse_frame_info(s->back.bridge->schema, frame, n, &info)) {
-        fail(s, terse_err_condition(TERSE_EFRAME),
-             "The proxy sent what is no frame.");
+    if (!s->skip || (info->kind != TERSE_OPEN && !features))
+        return false;
+    s->skip = !features;
+    return true;
+}
+
+static void pass_back(struct agent_session *s,
+                      const struct terse_frame_info *info, const uint8_t *frame,
+                      size_t n) {
+    if (skips(s, info) || !session_pass(s, frame, n))
         return;
-    }
-    if (!move(s, info.kind == TERSE_CLOSE ? AGENT_CLOSED : AGENT_FROM_PROXY))
-        return;
-    if (info.kind == TERSE_CLOSE) {
-        close_both(s);
-        return;
-    }
-    if (xml_leg_decode(&s->front, frame, n, &error)) {
-        if (error.code == TERSE_ENOMEM)
-            fail(s, "resource-constraint", error.text);
-        else
-            fail_error(s, &error);
-        return;
-    }
-    s->front.opened |= info.kind == TERSE_OPEN;
-    s->error_passed |= is(&info, TERSE_NS_STREAM, "error");
+    s->front.opened |= info->kind == TERSE_OPEN;
+    s->error_passed |= is(info, TERSE_NS_STREAM, "error");
     /* RFC 6120 section 6.4.6: the client begins a new stream. */
-    if (is(&info, BRIDGE_NS_SASL, "success"))
+    if (is(info, BRIDGE_NS_SASL, "success"))
         terse_reader_restart(s->front.reader);
 }
 
-static void back_data(void *arg, const uint8_t *p, size_t n) {
-    struct agent_session *s = arg;
-    enum net_err err = net_framer_feed(&s->back.framer, p, n);
-
-    heard(s);
-    if (err)
-        fail(s, bridge_net_condition(err), net_strerror(err));
-    go_on(s);
-    /* With its first header tersed has said that it knows heartbeats. */
-    if (s->back.beat && !s->beat && s->state == AGENT_PASSING &&
-        !net_timer_new(&s->beat, &s->owner, beat, s))
-        net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
+static void back_close(struct agent_session *s) {
+    if (s->state == AGENT_RETURNING)
+        link_lost(s, NET_EEOF, "The proxy has closed the stream.");
+    else if (session_move(s, AGENT_CLOSED))
+        session_close(s);
 }
 
-/* Why tersed cannot be used. */
-static void back_failed(struct agent_session *s, enum net_err why,
-                        const char *text) {
-    char words[400];
+static void back_frame(struct agent_session *s, const uint8_t *frame,
+                       size_t n) {
+    struct terse_frame_info info;
 
-    log_event(LOG_WARN, s->id, "unreachable", "text", text, NULL);
-    if (why == NET_ECERT)
-        snprintf(words, sizeof(words),
-                 "The proxy's certificate is not good for %.100s: %.200s.",
-                 s->agent->tls_name ? s->agent->tls_name : s->asked, text);
+    if (terse_frame_info(s->back.bridge->schema, frame, n, &info)) {
+        session_fail(s, terse_err_condition(TERSE_EFRAME),
+                     "The proxy sent what is no frame.");
+        return;
+    }
+    if (info.kind == TERSE_CLOSE) {
+        back_close(s);
+        return;
+    }
+    if (!session_move(s, AGENT_FROM_PROXY))
+        return;
+    if (s->transparent)
+        pass_back(s, &info, frame, n);
+    else if (s->login)
+        login_from_proxy(s, &info, frame, n);
+    else if (s->state == AGENT_RETURNING)
+        link_from_proxy(s, &info, frame, n);
     else
-        snprintf(words, sizeof(words), "The proxy cannot be reached: %.250s",
-                 text);
-    fail(s, "remote-connection-failed", words);
-}
-
-static void back_closed(void *arg, enum net_err why, const char *text) {
-    struct agent_session *s = arg;
-
-    net_conn_close(s->back.conn, NET_CLOSE_ABORT, 0);
-    s->back.conn = NULL;
-    if (s->state == AGENT_DIALLING)
-        back_failed(s, why, text);
-    else if (s->state == AGENT_LEAVING)
-        close_both(s);
-    else
-        fail(s, "remote-connection-failed", text);
-}
-
-/* What the client said meanwhile goes first. */
-static void connected(struct agent_session *s) {
-    enum net_err err;
-
-    if (!move(s, AGENT_CONNECTED))
-        return;
-    err = frame_leg_release(&s->back);
-    if (err) {
-        fail(s, bridge_net_condition(err), net_strerror(err));
-        return;
-    }
-    if (s->client_left && !move(s, AGENT_CLOSE))
-        return;
-    go_on(s);
-}
-
-static void back_secured(void *arg) {
-    struct agent_session *s = arg;
-    char cipher[64];
-
-    net_conn_cipher(s->back.conn, cipher);
-    log_event(LOG_INFO, s->id, "tls", "cipher", cipher, "resumed",
-              net_conn_resumed(s->back.conn) ? "yes" : "no", NULL);
-    connected(s);
-}
-
-static const struct net_conn_ops back_ops = {back_data, drained, back_secured,
-                                             back_closed};
-
-static void secure(struct agent_session *s) {
-    const char *name = s->agent->tls_name ? s->agent->tls_name : s->asked;
-    enum net_err err = net_conn_secure(s->back.conn, s->agent->tls, name);
-
-    if (err == NET_EARG) {
-        fail(s, "improper-addressing", "The header names no domain.");
-    } else if (err) {
-        fail(s, "resource-constraint", NULL);
-    } else {
-        net_timer_set(s->timer, s->agent->connect_ms);
-        net_conn_resume(s->back.conn);
-    }
-}
-
-static void dialled(void *arg, enum net_err err, const char *text,
-                    struct nng_stream *stream) {
-    struct agent_session *s = arg;
-    struct net_marks marks = bridge_marks(&s->agent->bridge);
-
-    s->dial = NULL;
-    if (err) {
-        back_failed(s, err, text);
-    } else if (net_conn_new(&s->back.conn, &s->owner, stream, &marks, &back_ops,
-                            s)) {
-        net_stream_drop(stream);
-        fail(s, "resource-constraint", NULL);
-    } else if (s->agent->tls) {
-        secure(s);
-    } else {
-        connected(s);
-    }
-}
-
-static void reach_proxy(struct agent_session *s) {
-    struct agent *agent = s->agent;
-    struct net_target target = {agent->host, agent->port, NULL};
-
-    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
-                     agent->connect_ms, dialled, s))
-        fail(s, "resource-constraint", NULL);
+        stream_from_proxy(s, &info, frame, n);
 }
 
 /* ---- life
@@ -506,13 +487,15 @@ static void late(void *arg) {
     struct agent_session *s = arg;
 
     if (s->state == AGENT_LEAVING) {
-        close_both(s);
-    } else if (s->state == AGENT_DIALLING) {
-        back_failed(s, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
+        session_close(s);
+    } else if (s->state == AGENT_LOGIN && s->linked) {
+        login_hurry(s);
+    } else if (!s->linked || s->state == AGENT_RETURNING) {
+        link_lost(s, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
     } else if (stuck(s->front.conn, s->watch_front)) {
         lose(s, "the client takes nothing");
     } else if (stuck(s->back.conn, s->watch_back)) {
-        fail(s, "remote-connection-failed", "The proxy takes nothing.");
+        link_lost(s, NET_ETIMEOUT, "The proxy takes nothing.");
     } else {
         s->watching = false;
         watch(s);
@@ -531,11 +514,27 @@ static void unlist(struct agent_session *s) {
     pthread_mutex_unlock(&agent->lock);
 }
 
+static void phone_fini(struct agent_session *s) {
+    struct agent_phone *phone = &s->phone;
+
+    phone_box_fini(&phone->box);
+    if (phone->account)
+        memory_give_device(s->agent->memory, phone->account, phone->slot);
+    client_wipe_free(phone->secret);
+    client_wipe_free(phone->token);
+    free(phone->account);
+    free(phone->user);
+    free(phone->jid);
+    free(phone->id);
+}
+
 static void session_fini(struct net_owner *owner) {
     struct agent_session *s = (struct agent_session *)owner;
     struct agent *agent = s->agent;
 
     unlist(s);
+    login_free(s);
+    phone_fini(s);
     xml_leg_fini(&s->front);
     frame_leg_fini(&s->back);
     net_owner_fini(&s->owner);
@@ -572,6 +571,7 @@ static void start(struct agent_session *s, struct nng_stream *stream) {
 
     frame_leg_init(&s->back, &agent->bridge, NET_FRAMING_NATIVE, true);
     frame_leg_hold(&s->back);
+    stream_init(s);
     if (xml_leg_init(&s->front, &agent->bridge, front_event, s) ||
         s->state == AGENT_OVER ||
         net_timer_new(&s->timer, &s->owner, late, s) ||
@@ -596,6 +596,8 @@ void agent_accept(void *arg, struct nng_stream *stream) {
         return;
     }
     s->agent = agent;
+    s->transparent = agent->transparent;
+    s->proxy = atomic_load(&agent->proxy);
     net_stream_peer(stream, peer, &number);
     snprintf(port, sizeof(port), "%u", number);
     if (!admit(agent, s)) {
@@ -633,10 +635,39 @@ static bool drain_one(struct agent *agent) {
     if (!s)
         return false;
     net_lock(&s->owner);
-    fail(s, "system-shutdown", NULL);
+    session_fail(s, "system-shutdown", NULL);
     net_unlock(&s->owner);
     net_owner_rele(&s->owner);
     return true;
+}
+
+/* All that are there, held; the caller frees the array. */
+static struct agent_session **hold_all(struct agent *agent, size_t *n) {
+    struct agent_session **all, *s;
+
+    *n = 0;
+    pthread_mutex_lock(&agent->lock);
+    all = calloc(agent->n_alive + 1, sizeof(struct agent_session *));
+    for (s = agent->sessions; all && s; s = s->next)
+        if (net_owner_try_hold(&s->owner))
+            all[(*n)++] = s;
+    pthread_mutex_unlock(&agent->lock);
+    return all;
+}
+
+void agent_reconnect(struct agent *agent) {
+    struct agent_session **all;
+    size_t n;
+
+    all = hold_all(agent, &n);
+    for (size_t i = 0; i < n; i++) {
+        net_lock(&all[i]->owner);
+        link_hint(all[i]);
+        session_go_on(all[i]);
+        net_unlock(&all[i]->owner);
+        net_owner_rele(&all[i]->owner);
+    }
+    free(all);
 }
 
 bool agent_drain(struct agent *agent, uint32_t ms) {

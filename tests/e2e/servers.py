@@ -275,15 +275,24 @@ def real_domains(server, port=None):
 
 
 class Agent(Program):
-    """A terse-agent in front of a tersed's port."""
+    """A terse-agent in front of a tersed's port, or of several. It passes all
+    as it is, unless `phone`: then it is a phone's client towards tersed."""
 
     name = 'terse-agent'
 
-    def __init__(self, proxy_port, ca=None):
+    def __init__(self, proxy_port, ca=None, phone=False, options=()):
         super().__init__()
-        self.proxy_port, self.ca = proxy_port, ca
+        self.ports = (proxy_port if isinstance(proxy_port, (list, tuple))
+                      else [proxy_port])
+        self.ca, self.phone, self.options = ca, phone, options
 
     def arguments(self):
         return ['--listen', f'127.0.0.1:{self.port}',
-                '--proxy', f'127.0.0.1:{self.proxy_port}',
-                *(['--ca-file', self.ca] if self.ca else ['--clear'])]
+                '--proxy', ','.join(f'127.0.0.1:{p}' for p in self.ports),
+                *(['--ca-file', self.ca] if self.ca else ['--clear']),
+                *([] if self.phone else ['--transparent']),
+                *self.options]
+
+    def hint(self):
+        """The network has changed."""
+        self.process.send_signal(signal.SIGUSR1)

@@ -64,8 +64,14 @@ static int set_up(void **state) {
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->agent.left, &attr);
     pthread_condattr_destroy(&attr);
-    strcpy(w->agent.host, "127.0.0.1");
-    w->agent.port = ntohs(sa.sin_port);
+    strcpy(w->agent.proxies[0].host, "127.0.0.1");
+    w->agent.proxies[0].port = ntohs(sa.sin_port);
+    w->agent.n_proxies = 1;
+    w->agent.memory = memory_new(NULL);
+    assert_non_null(w->agent.memory);
+    w->agent.give_up_ms = 20000;
+    w->agent.box_stanzas = 100;
+    w->agent.box_bytes = 1 << 20;
     w->agent.connect_ms = 5000;
     w->agent.close_ms = 2000;
     w->agent.stall_ms = 5000;
@@ -102,6 +108,7 @@ static int tear_down(void **state) {
     net_listener_free(w->agent.listener);
     assert_true(agent_drain(&w->agent, 10000));
     net_resolver_free(w->agent.resolver);
+    memory_free(w->agent.memory);
     terse_peer_free(w->peer);
     terse_work_fini(&w->work);
     terse_schema_free(w->agent.schema);
@@ -344,6 +351,7 @@ static void test_agent_dead_proxy_answers_header_with_error(void **state) {
 static void test_agent_all_that_comes_with_header_passes(void **state) {
     struct world *w = *state;
 
+    w->agent.transparent = true;
     dial_client(w);
     client_says(w, HEADER "<presence/><message><body>early</body></message>"
                           "</stream:stream>");
@@ -354,6 +362,25 @@ static void test_agent_all_that_comes_with_header_passes(void **state) {
     expect(w, "early");
     expect(w, "(close)");
     proxy_says(w, true, "</stream:stream>", SIZE_MAX);
+    client_hears(w, "</stream:stream>");
+}
+
+/* The same, if it takes features to know that all is to pass. */
+static void test_agent_what_came_with_header_waits_for_features(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER "<presence/><message><body>early</body></message>"
+                          "</stream:stream>");
+    w->proxy = accept(w->listening, NULL, NULL);
+    set_timeout(w->proxy);
+    expect(w, "im.example.net");
+    proxy_says(w, true, "<stream:features/>", SIZE_MAX);
+    client_hears(w, "<stream:features");
+    expect(w, "<presence");
+    expect(w, "early");
+    expect(w, "(close)");
+    proxy_says(w, false, "</stream:stream>", SIZE_MAX);
     client_hears(w, "</stream:stream>");
 }
 
@@ -436,7 +463,8 @@ static void test_agent_table_ends_everywhere(void **state) {
                          s != AGENT_OVER);
         assert_int_equal(
             agent_next((enum agent_state)s, AGENT_FROM_PROXY, &next),
-            s == AGENT_PASSING || s == AGENT_LEAVING);
+            s != AGENT_GREETING && s != AGENT_DIALLING && s != AGENT_BINDING &&
+                s != AGENT_LOST && s != AGENT_OVER);
     }
 }
 
@@ -450,6 +478,7 @@ int main(void) {
         t(test_agent_lost_proxy_is_remote_failure),
         t(test_agent_dead_proxy_answers_header_with_error),
         t(test_agent_all_that_comes_with_header_passes),
+        t(test_agent_what_came_with_header_waits_for_features),
         t(test_agent_error_of_server_passed_on_once),
         t(test_agent_bad_xml_named_and_closed),
         t(test_agent_bad_frame_named_and_closed),
