@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 const char *terse_client_strerror(enum terse_client_err err) {
     static const char *const names[] = {
@@ -35,6 +36,14 @@ void terse_client_options_init(struct terse_client_options *options) {
     memset(options, 0, sizeof(*options));
     options->port = 5333;
     options->session = true;
+    options->retry_least_ms = 1000;
+    options->retry_most_ms = 60000;
+    options->connect_ms = 10000;
+    options->outbox_stanzas = 1000;
+    options->outbox_bytes = 1024 * 1024;
+    options->ack_ms = 5000;
+    options->heartbeat_ms = 1680000;
+    options->answer_ms = 15000;
     options->login_ms = 30000;
     options->close_ms = 5000;
     options->recv_frames = 1024;
@@ -42,6 +51,9 @@ void terse_client_options_init(struct terse_client_options *options) {
     options->send_bytes = 1024 * 1024;
     options->iqs = 256;
 }
+
+/* Silence before a ping, to begin with. */
+enum { BEAT_FIRST_MS = 240000 };
 
 /* ---- codec
  * ------------------------------------------------------------------------ */
@@ -140,31 +152,76 @@ static enum terse_client_err split_jid(struct terse_client *client,
                : TERSE_CLIENT_ENOMEM;
 }
 
+/* What cannot be, whatever else there is. */
+static bool sound(const struct terse_client_options *o) {
+    bool device = true;
+
+    for (const char *p = o->device; p && *p; p++)
+        device = device && *p > ' ' && *p < 0x7f && p - o->device < 255;
+    return o->host && o->host[0] && o->port && o->jid && o->password &&
+           o->recv_frames && o->recv_bytes && o->send_bytes &&
+           o->outbox_stanzas && o->outbox_bytes && o->connect_ms &&
+           o->answer_ms && device && (!o->device || o->device[0]) &&
+           o->heartbeat_ms <= 86400000;
+}
+
+/* Nothing may look at the caller's strings later. */
+static void forget_strings(struct terse_client_options *options) {
+    options->host = NULL;
+    options->jid = NULL;
+    options->password = NULL;
+    options->lang = NULL;
+    options->limits = NULL;
+    options->state = NULL;
+    options->tls_name = NULL;
+    options->ca_file = NULL;
+    options->tls = NULL;
+    options->device = NULL;
+    options->restore = NULL;
+}
+
+/* A random UUID (RFC 9562, version 4), if the application has none. */
+static char *device_id(const char *given) {
+    uint8_t r[16];
+    char text[40];
+
+    if (given)
+        return strdup(given);
+    if (getrandom(r, sizeof(r), 0) != sizeof(r))
+        return NULL;
+    r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
+    r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
+    snprintf(text, sizeof(text),
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+             "%02x%02x%02x%02x%02x%02x",
+             r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10],
+             r[11], r[12], r[13], r[14], r[15]);
+    return strdup(text);
+}
+
 static enum terse_client_err
 copy_options(struct terse_client *client,
              const struct terse_client_options *options) {
     enum terse_client_err err;
 
-    if (!options->host || !options->host[0] || !options->port ||
-        strlen(options->host) > 255 || !options->jid || !options->password ||
-        !options->recv_frames || !options->recv_bytes || !options->send_bytes)
+    if (!sound(options))
         return TERSE_CLIENT_EARG;
     client->options = *options;
-    client->host = strdup(options->host);
+    client->lasting =
+        options->reconnect == TERSE_CLIENT_ON ||
+        (options->reconnect == TERSE_CLIENT_AUTO && options->on.stanza);
+    client->state_limits =
+        options->state ? *options->state : terse_state_limits_default;
     client->password = strdup(options->password);
     client->lang = options->lang ? strdup(options->lang) : NULL;
-    if (!client->host || !client->password || (options->lang && !client->lang))
+    client->device = device_id(options->device);
+    if (!client->device || !client->password ||
+        (options->lang && !client->lang))
         return TERSE_CLIENT_ENOMEM;
-    /* Nothing may look at the caller's strings later. */
-    client->options.host = NULL;
-    client->options.jid = NULL;
-    client->options.password = NULL;
-    client->options.lang = NULL;
-    client->options.limits = NULL;
-    client->options.tls_name = NULL;
-    client->options.ca_file = NULL;
-    client->options.tls = NULL;
-    err = split_jid(client, options->jid);
+    forget_strings(&client->options);
+    err = client_hosts(client, options->host, options->port);
+    if (!err)
+        err = split_jid(client, options->jid);
     return err ? err : copy_tls(client, options);
 }
 
@@ -181,13 +238,26 @@ static void on_gone(struct net_owner *owner) {
 static void on_timer(void *arg) {
     struct terse_client *client = arg;
 
-    if (client_logging_in(client))
+    if (client->state == STATE_WAITING)
+        client_link_retry(client);
+    else if (client->state == STATE_DIALLING)
+        client_end(client, false, TERSE_CLIENT_ETIMEOUT, NULL,
+                   "not connected in time");
+    else if (client_logging_in(client))
         client_end(client, true, TERSE_CLIENT_ETIMEOUT, NULL,
                    "not logged in after %u ms", client->options.login_ms);
     else if (client->state == STATE_CLOSING)
         client_end(client, false, TERSE_CLIENT_ETIMEOUT, NULL,
                    "the stream was not closed by the server in %u ms",
                    client->options.close_ms);
+}
+
+static void on_beat(void *arg) {
+    struct terse_client *client = arg;
+
+    client->beat_at = 0;
+    client_turn(client, false);
+    client_flush(client);
 }
 
 static bool init_cond(pthread_cond_t *cond) {
@@ -237,17 +307,25 @@ static enum terse_client_err make(struct terse_client *client,
     terse_work_init(&client->work, &client->codec->limits);
     terse_buf_init(&client->wire, client->codec->limits.frame_bytes);
     terse_buf_init(&client->plain, client->codec->limits.frame_bytes);
-    if (terse_peer_new(&client->peer, client->codec->schema,
-                       options->state ? options->state
-                                      : &terse_state_limits_default,
-                       true))
-        return TERSE_CLIENT_ENOMEM;
+    phone_box_init(&client->box, options->outbox_stanzas,
+                   options->outbox_bytes);
+    client->box.arg = client;
+    if (options->restore) {
+        err = client_restore(client, options->restore, options->n_restore);
+        if (err)
+            return err;
+    }
+    client->box.changed = client_changed;
     if (net_resolver_new(&client->resolver, NULL)) {
         client->resolver = NULL;
         return TERSE_CLIENT_ENOMEM;
     }
     if (net_timer_new(&client->timer, &client->owner, on_timer, client)) {
         client->timer = NULL;
+        return TERSE_CLIENT_ENOMEM;
+    }
+    if (net_timer_new(&client->beat, &client->owner, on_beat, client)) {
+        client->beat = NULL;
         return TERSE_CLIENT_ENOMEM;
     }
     return TERSE_CLIENT_OK;
@@ -265,6 +343,10 @@ terse_client_new(struct terse_client **out,
     client->state = STATE_NEW;
     client->mechanism = "";
     client->queue.tail = &client->queue.head;
+    client->notes_tail = &client->notes;
+    client->silence = BEAT_FIRST_MS;
+    if (options->heartbeat_ms < BEAT_FIRST_MS)
+        client->silence = options->heartbeat_ms;
     client->last_id = 2; /* 1 and 2 are the login's */
     if (!init_threads(client)) {
         free(client);
@@ -328,34 +410,83 @@ static struct client_item *pop(struct terse_client *client) {
     return item;
 }
 
-/* Waits for the next stanza, calling back for iqs meanwhile. With the lock,
- * which it gives up where it calls. In the callback style `ready` is called
- * from here as well, and `stopping` ends it with ESTATE. */
+/* What a callback is to be given, taken while the lock is held. */
+struct turn {
+    struct client_item *item;
+    bool lost, ready;
+    struct terse_client_error why;
+    uint32_t again_ms;
+};
+
+/* The next thing to call back for, or a stanza. False: none. */
+static bool take_turn(struct terse_client *client, struct turn *turn) {
+    memset(turn, 0, sizeof(*turn));
+    if (client->lost_due) {
+        client->lost_due = false;
+        turn->lost = true;
+        turn->why = client->lost;
+        turn->again_ms = client->again_ms;
+    } else if (client->ready_due && client->threaded) {
+        client->ready_due = false;
+        client->told_resumed = !client->renewed;
+        client->renewed = false;
+        turn->ready = true;
+    } else {
+        turn->item = pop(client);
+    }
+    return turn->lost || turn->ready || turn->item;
+}
+
+static void call(struct terse_client *client, const struct turn *turn) {
+    const struct terse_client_callbacks *on = &client->options.on;
+
+    if (turn->lost && on->lost)
+        on->lost(on->arg, client, &turn->why, turn->again_ms);
+    else if (turn->ready && on->ready)
+        on->ready(on->arg, client);
+    else if (turn->item && turn->item->iq)
+        client_iq_call(client, turn->item->iq);
+    else if (turn->item && on->delivery)
+        on->delivery(on->arg, client, turn->item->number, turn->item->delivery);
+    free(turn->item);
+}
+
+/* Before and after a callback: what it sends leaves together. */
+static void begin_call(struct terse_client *client) {
+    client->calling = client->threaded;
+    net_unlock(&client->owner);
+}
+
+static void end_call(struct terse_client *client) {
+    net_lock(&client->owner);
+    client->calling = false;
+    if (client->held_back)
+        client_flush_now(client);
+}
+
+/* Waits for the next stanza, calling back for all else meanwhile. With the
+ * lock, which it gives up where it calls. In the callback style `ready` is
+ * called from here as well, and `stopping` ends it with ESTATE. */
 static enum terse_client_err next(struct terse_client *client,
                                   uint64_t deadline,
                                   struct terse_stanza **out) {
     for (;;) {
         uint64_t soonest = client_iq_expire(client);
-        bool ready = client->ready_due && client->threaded;
-        struct client_item *item;
+        struct turn turn;
 
         if (client->stopping)
             return TERSE_CLIENT_ESTATE;
-        item = ready ? NULL : pop(client);
-        if (item && item->stanza) {
-            *out = item->stanza;
-            free(item);
-            return TERSE_CLIENT_OK;
-        }
-        if (ready || item) {
-            client->ready_due = false;
-            net_unlock(&client->owner);
-            if (item)
-                client_iq_call(client, item->iq);
-            else if (client->options.on.ready)
-                client->options.on.ready(client->options.on.arg, client);
-            free(item);
-            net_lock(&client->owner);
+        if (take_turn(client, &turn)) {
+            if (turn.item && turn.item->stanza) {
+                *out = turn.item->stanza;
+                client->busy_session = turn.item->session;
+                client->busy_seq = turn.item->seq;
+                free(turn.item);
+                return TERSE_CLIENT_OK;
+            }
+            begin_call(client);
+            call(client, &turn);
+            end_call(client);
             continue;
         }
         if (client->state == STATE_CLOSED)
@@ -364,6 +495,12 @@ static enum terse_client_err next(struct terse_client *client,
             return TERSE_CLIENT_ETIMEOUT;
         client_wait(client, soonest < deadline ? soonest : deadline);
     }
+}
+
+/* The application has dealt with what it was given. */
+static void handled(struct terse_client *client) {
+    client->busy_session = 0;
+    client_turn(client, false);
 }
 
 enum terse_client_err terse_client_recv(struct terse_client *client,
@@ -376,11 +513,13 @@ enum terse_client_err terse_client_recv(struct terse_client *client,
     net_lock(&client->owner);
     if (!client->options.on.stanza && client->state != STATE_NEW)
         err = next(client, deadline, out);
+    if (!err)
+        handled(client);
     net_unlock(&client->owner);
     return err;
 }
 
-/* The thread of the callback style: ends when the connection has. */
+/* The thread of the callback style: ends when the client has. */
 static void *run(void *arg) {
     struct terse_client *client = arg;
     const struct terse_client_callbacks *on = &client->options.on;
@@ -390,10 +529,11 @@ static void *run(void *arg) {
 
     net_lock(&client->owner);
     while (!next(client, UINT64_MAX, &stanza)) {
-        net_unlock(&client->owner);
+        begin_call(client);
         on->stanza(on->arg, client, stanza);
         terse_stanza_free(stanza);
-        net_lock(&client->owner);
+        end_call(client);
+        handled(client);
     }
     stopping = client->stopping;
     why = client->why;
@@ -411,12 +551,11 @@ static enum terse_client_err start(struct terse_client *client) {
 
     if (!client_move(client, EVENT_CONNECT))
         return TERSE_CLIENT_ESTATE;
-    net_timer_set(client->timer, client->options.login_ms);
     err = client_dial(client);
     if (err)
         client_end(client, false, err, NULL, "dialling: %s",
                    terse_client_strerror(err));
-    return err;
+    return client->state == STATE_CLOSED ? err : TERSE_CLIENT_OK;
 }
 
 enum terse_client_err terse_client_connect(struct terse_client *client) {
@@ -428,12 +567,13 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
         /* It waits for the lock before it looks at `threaded`. */
         if (pthread_create(&client->thread, NULL, run, client)) {
             err = TERSE_CLIENT_ENOMEM;
+            client->lasting = false;
             client_end(client, false, err, NULL, "no thread to call back");
         } else {
             client->threaded = true;
         }
     } else if (!err) {
-        while (client_logging_in(client))
+        while (client_logging_in(client) && !client->ready_due)
             client_wait(client, UINT64_MAX);
         /* What has ended since is for terse_client_recv to say. */
         if (!client->ready_due)
@@ -445,14 +585,19 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
 }
 
 enum terse_client_err terse_client_close(struct terse_client *client) {
+    static const struct terse_client_error not_connected = {
+        .code = TERSE_CLIENT_ECLOSED, .text = "not connected"};
     enum terse_client_err err;
 
     net_lock(&client->owner);
-    if (client->state == STATE_NEW || client->state == STATE_DIALLING) {
-        client_end(client, false, TERSE_CLIENT_ECLOSED, NULL, "not connected");
+    client->lasting = false;
+    if (client->state <= STATE_DIALLING) {
+        client_finish(client, false, &not_connected);
     } else if (client->state < STATE_CLOSING) {
         client_iq_abort(client, TERSE_CLIENT_ECLOSED);
+        client_pump(client);
         client_put_close(client);
+        client_flush_now(client);
         if (client->state < STATE_CLOSING) {
             client_move(client, EVENT_CLOSE);
             net_timer_set(client->timer, client->options.close_ms);
@@ -486,6 +631,11 @@ static void free_memory(struct terse_client *client) {
         client->queue.head = item->next;
         item_free(item);
     }
+    while ((item = client->notes)) {
+        client->notes = item->next;
+        item_free(item);
+    }
+    phone_box_fini(&client->box);
     net_framer_fini(&client->framer);
     terse_peer_free(client->peer);
     terse_work_fini(&client->work);
@@ -493,7 +643,10 @@ static void free_memory(struct terse_client *client) {
     terse_buf_fini(&client->plain);
     client_codec_rele(client->codec);
     client_wipe_free(client->password);
-    free(client->host);
+    client_wipe_free(client->token);
+    client_wipe_free(client->sm_id);
+    free(client->hosts);
+    free(client->device);
     free(client->lang);
     free(client->tls_name);
     net_tls_rele(client->tls);
@@ -520,6 +673,7 @@ void terse_client_free(struct terse_client *client) {
         pthread_join(client->thread, NULL);
     net_lock(&client->owner);
     net_timer_free(client->timer);
+    net_timer_free(client->beat);
     net_unlock(&client->owner);
     wait_gone(client);
     net_resolver_free(client->resolver);
@@ -550,5 +704,36 @@ void terse_client_why(struct terse_client *client,
                       struct terse_client_error *out) {
     net_lock(&client->owner);
     *out = client->why;
+    net_unlock(&client->owner);
+}
+
+bool terse_client_resumed(struct terse_client *client) {
+    bool resumed;
+
+    net_lock(&client->owner);
+    resumed = client->threaded ? client->told_resumed : client->resumed;
+    net_unlock(&client->owner);
+    return resumed;
+}
+
+void terse_client_status(struct terse_client *client,
+                         struct terse_client_status *out) {
+    const struct client_host *host;
+
+    memset(out, 0, sizeof(*out));
+    net_lock(&client->owner);
+    host = &client->hosts[client->host];
+    out->ready = client->state == STATE_READY;
+    out->lasting = client->sm.on && client->sm_id;
+    out->sessions = client->sessions;
+    out->resumptions = client->resumptions;
+    out->attempts = client->attempts;
+    out->round_trips = client->trips;
+    out->sent = client->box.sent;
+    out->queued = client->box.stanzas - client->box.sent;
+    out->outbox_bytes = client->box.bytes;
+    snprintf(out->host, sizeof(out->host), "%s:%u", host->name,
+             (unsigned)host->port);
+    out->lost = client->lost;
     net_unlock(&client->owner);
 }

@@ -76,6 +76,25 @@ void client_iq_abort(struct terse_client *client, enum terse_client_err err) {
         finish(client, client->iqs, err, 0);
 }
 
+static bool in_box(const struct terse_client *client, uint64_t number) {
+    const struct phone_item *item = NULL;
+
+    while ((item = phone_box_walk(&client->box, item)))
+        if (phone_item_view(item).number == number)
+            return true;
+    return false;
+}
+
+void client_iq_orphans(struct terse_client *client) {
+    struct client_iq *iq, *next;
+
+    for (iq = client->iqs; iq; iq = next) {
+        next = iq->next;
+        if (!in_box(client, iq->number))
+            finish(client, iq, TERSE_CLIENT_ELOST, 0);
+    }
+}
+
 /* ---- matching
  * ---------------------------------------------------------------------- */
 
@@ -188,6 +207,7 @@ static uint64_t next_id(struct terse_client *client) {
 }
 
 static void wait_for(struct terse_client *client, struct client_iq *iq) {
+    client_flush_now(client);
     while (!iq->done && client_now() < iq->deadline)
         client_wait(client, iq->deadline);
     if (!iq->done) {
@@ -207,7 +227,8 @@ static enum terse_client_err ask(struct terse_client *client,
     net_lock(&client->owner);
     if (client->n_iqs < client->options.iqs)
         err = client_send_frame(client, terse_buf_data(frame), frame->len,
-                                wait ? iq->deadline : 0);
+                                TERSE_CLIENT_RESEND_NO, wait ? iq->deadline : 0,
+                                &iq->number);
     if (!err) {
         /* Not before: the wait for room gives up the lock. And not too late:
          * no answer is read while we hold it. */
@@ -289,8 +310,9 @@ enum terse_client_err terse_client_iq_async(struct terse_client *client,
  * -------------------------------------------------------------------- */
 
 static enum terse_client_err build(const struct client_codec *codec,
-                                   uint64_t id, const char *type,
-                                   const char *to, const char *payload,
+                                   uint32_t revision, uint64_t id,
+                                   const char *type, const char *to,
+                                   const char *payload,
                                    struct terse_buf *frame) {
     struct terse_buf xml;
     char number[24];
@@ -304,8 +326,9 @@ static enum terse_client_err build(const struct client_codec *codec,
         ok = client_cat(&xml, " to='", NULL) && client_cat_text(&xml, to) &&
              client_cat(&xml, "'", NULL);
     if (ok && client_cat(&xml, ">", payload, "</iq>", NULL))
-        err = client_xml_encode(codec, (const char *)terse_buf_data(&xml),
-                                xml.len, frame, NULL);
+        err = client_xml_encode_for(codec, revision,
+                                    (const char *)terse_buf_data(&xml), xml.len,
+                                    frame, NULL);
     terse_buf_fini(&xml);
     return err;
 }
@@ -319,7 +342,8 @@ static enum terse_client_err ask_xml(struct terse_client *client,
 
     iq->id = next_id(client);
     terse_buf_init(&frame, client->codec->limits.frame_bytes);
-    err = build(client->codec, iq->id, type, iq->to, payload, &frame);
+    err = build(client->codec, client_revision(client), iq->id, type, iq->to,
+                payload, &frame);
     if (err) {
         client_iq_free(iq);
     } else {

@@ -13,26 +13,6 @@ static void protocol_error(struct terse_client *client, const char *text) {
     client_end(client, true, TERSE_CLIENT_EPROTO, NULL, "%s", text);
 }
 
-/* Sends one element; ends the connection if it cannot. May hold secrets. */
-static bool put_xml(struct terse_client *client, const struct terse_buf *xml) {
-    struct terse_buf frame;
-    enum terse_client_err err;
-    bool ok = false;
-
-    terse_buf_init(&frame, client->codec->limits.frame_bytes);
-    err = client_xml_encode(client->codec, (const char *)terse_buf_data(xml),
-                            xml->len, &frame, NULL);
-    if (err)
-        client_end(client, true, err, NULL, "the login cannot be encoded: %s",
-                   terse_client_strerror(err));
-    else
-        ok = client_put(client, terse_buf_data(&frame), frame.len);
-    if (frame.data)
-        explicit_bzero(frame.data, frame.cap);
-    terse_buf_fini(&frame);
-    return ok;
-}
-
 /* <name xmlns='…sasl' attrs>text</name> */
 static bool put_sasl(struct terse_client *client, const char *name,
                      const char *mechanism, const char *text) {
@@ -45,7 +25,7 @@ static bool put_sasl(struct terse_client *client, const char *name,
         ok = client_cat(&xml, " mechanism='", mechanism, "'", NULL);
     ok = ok && client_cat(&xml, ">", text, "</", name, ">", NULL);
     if (ok)
-        ok = put_xml(client, &xml);
+        ok = client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
@@ -58,8 +38,10 @@ static bool put_sasl(struct terse_client *client, const char *name,
 /* ---- SASL
  * ------------------------------------------------------------------------ */
 
-static bool offers(const struct terse_node *mechanisms, const char *name) {
-    struct terse_node *node = terse_node_child(mechanisms);
+static bool offers(const struct terse_node *features, const char *name) {
+    struct terse_node *mechanisms =
+        client_child(features, CLIENT_NS_SASL, "mechanisms");
+    struct terse_node *node = mechanisms ? terse_node_child(mechanisms) : NULL;
 
     for (; node; node = terse_node_next(node)) {
         struct terse_str text;
@@ -72,28 +54,37 @@ static bool offers(const struct terse_node *mechanisms, const char *name) {
     return false;
 }
 
-static const char *choose(struct terse_client *client,
-                          const struct terse_node *mechanisms) {
-    for (size_t i = 0; client_mechanisms[i]; i++) {
+void client_look(struct terse_client *client, const struct terse_node *features,
+                 bool (*has)(const struct terse_node *, const char *)) {
+    client->offered = 0;
+    for (unsigned i = 0; client_mechanisms[i]; i++)
+        if (has(features, client_mechanisms[i]))
+            client->offered |= 1u << i;
+}
+
+const char *client_choose(struct terse_client *client) {
+    for (unsigned i = 0; client_mechanisms[i]; i++) {
         const char *name = client_mechanisms[i];
 
         if (strcmp(name, "PLAIN") == 0 && !client->options.allow_plain)
             continue;
-        if (offers(mechanisms, name) &&
+        if ((client->offered & ~client->refused & 1u << i) &&
             client_sasl_supports(&client->sasl, name))
             return name;
     }
     return NULL;
 }
 
-static void authenticate(struct terse_client *client,
-                         const struct terse_node *features) {
+void client_classic(struct terse_client *client,
+                    const struct terse_node *features) {
     struct terse_node *mechanisms =
         client_child(features, CLIENT_NS_SASL, "mechanisms");
-    const char *name = mechanisms ? choose(client, mechanisms) : NULL;
     enum terse_client_err err;
+    const char *name;
     char *out = NULL;
 
+    client_look(client, features, offers);
+    name = client_choose(client);
     if (!name) {
         client_end(client, true, TERSE_CLIENT_EMECH, NULL,
                    mechanisms ? "none of the server's mechanisms is allowed"
@@ -106,6 +97,7 @@ static void authenticate(struct terse_client *client,
         client_end(client, true, err, NULL, "%s cannot be begun", name);
     else
         put_sasl(client, "auth", name, out[0] ? out : "=");
+    client->trips++;
     client_wipe_free(out);
 }
 
@@ -147,7 +139,16 @@ static void on_challenge(struct terse_client *client, struct terse_node *node) {
 
     if (sasl_step(client, node, &out))
         put_sasl(client, "response", NULL, out);
+    client->trips++;
     client_wipe_free(out);
+}
+
+/* It may be needed again. */
+static void forget_password(struct terse_client *client) {
+    if (client->lasting)
+        return;
+    client_wipe_free(client->password);
+    client->password = NULL;
 }
 
 static void on_success(struct terse_client *client, struct terse_node *node) {
@@ -164,8 +165,8 @@ static void on_success(struct terse_client *client, struct terse_node *node) {
     }
     client->mechanism = client->sasl.mechanism;
     client_sasl_fini(&client->sasl);
-    client_wipe_free(client->password);
-    client->password = NULL;
+    forget_password(client);
+    client->trips++;
     client_move(client, EVENT_SUCCESS);
     client_put_open(client);
 }
@@ -205,7 +206,7 @@ static void ask_bind(struct terse_client *client) {
              client_cat_text(&xml, client->resource) &&
              client_cat(&xml, "</resource>", NULL);
     if (ok && client_cat(&xml, "</bind></iq>", NULL))
-        put_xml(client, &xml);
+        client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
@@ -224,13 +225,10 @@ static void in_features(struct terse_client *client, struct terse_node *node) {
     client->needs_session =
         client->options.session && session &&
         !client_child(session, CLIENT_NS_SESSION, "optional");
+    client->csi = client_child(node, PHONE_NS_CSI, "csi") != NULL;
     client_move(client, EVENT_FEATURES);
+    client->trips++;
     ask_bind(client);
-}
-
-static void in_offer(struct terse_client *client, struct terse_node *node) {
-    client_move(client, EVENT_FEATURES);
-    authenticate(client, node);
 }
 
 static void need_features(struct terse_client *client,
@@ -238,7 +236,7 @@ static void need_features(struct terse_client *client,
     if (!terse_node_is(node, TERSE_NS_STREAM, "features"))
         protocol_error(client, "something else than the stream's features");
     else if (client->state == STATE_OFFER)
-        in_offer(client, node);
+        client_sasl2_features(client, node);
     else
         in_features(client, node);
 }
@@ -265,10 +263,39 @@ static void refused(struct terse_client *client, struct terse_node *iq) {
                (int)(text.n > 200 ? 200 : text.n), text.n ? text.p : "");
 }
 
-static void now_ready(struct terse_client *client) {
+void client_new_session(struct terse_client *client, bool sm_on) {
+    memset(&client->sm, 0, sizeof(client->sm));
+    if (sm_on)
+        phone_sm_begin(&client->sm);
+    client_wipe_free(client->sm_id);
+    client->sm_id = NULL;
+    client->restored = false;
+    client->renewed = true;
+    client->session++;
+    client->sessions++;
+    phone_box_renew(&client->box);
+    client_iq_orphans(client);
+}
+
+void client_now_ready(struct terse_client *client, bool resumed) {
     net_timer_stop(client->timer);
+    forget_password(client);
+    client->restored = false;
+    client->resumptions += resumed;
+    client->resumed = resumed;
     client->ready_due = true;
+    client_link_ready(client);
     client_move(client, EVENT_READY);
+    /* Whoever comes back is active until he says otherwise. */
+    if (client->inactive && (resumed || !client->sm.on))
+        client_say_state(client);
+    client_pump(client);
+    client_turn(client, false);
+}
+
+static void now_ready(struct terse_client *client) {
+    client_new_session(client, false);
+    client_now_ready(client, false);
 }
 
 static void on_bound(struct terse_client *client, struct terse_node *iq) {
@@ -284,6 +311,7 @@ static void on_bound(struct terse_client *client, struct terse_node *iq) {
         protocol_error(client, "a bound resource without a JID");
         return;
     }
+    free(client->jid);
     client->jid = client_strndup(text);
     if (!client->jid) {
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
@@ -295,9 +323,10 @@ static void on_bound(struct terse_client *client, struct terse_node *iq) {
         return;
     }
     client_move(client, EVENT_BOUND);
+    client->trips++;
     terse_buf_init(&xml, sizeof(session));
     if (client_cat(&xml, session, NULL))
-        put_xml(client, &xml);
+        client_put_xml(client, &xml);
     else
         client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
                    "no memory to log in");
@@ -330,10 +359,11 @@ static void unexpected(struct terse_client *client, struct terse_node *node) {
 
 static void (*const handlers[STATE_COUNT])(struct terse_client *client,
                                            struct terse_node *node) = {
-    [STATE_DIALLING] = unexpected,  [STATE_OPENING] = unexpected,
-    [STATE_OFFER] = need_features,  [STATE_AUTH] = in_auth,
-    [STATE_REOPENING] = unexpected, [STATE_FEATURES] = need_features,
-    [STATE_BINDING] = in_binding,   [STATE_SESSION] = in_binding,
+    [STATE_DIALLING] = unexpected,        [STATE_OPENING] = unexpected,
+    [STATE_OFFER] = need_features,        [STATE_AUTH] = in_auth,
+    [STATE_AUTH2] = client_sasl2_element, [STATE_REOPENING] = unexpected,
+    [STATE_FEATURES] = need_features,     [STATE_BINDING] = in_binding,
+    [STATE_SESSION] = in_binding,
 };
 
 static void visit(void *arg, struct terse_node *node) {

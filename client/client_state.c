@@ -15,36 +15,55 @@ enum { LAST_WORDS_MS = 1000 };
 static const uint8_t transitions[STATE_COUNT][EVENT_COUNT] = {
     [STATE_NEW] =
         {[EVENT_CONNECT] = STATE_DIALLING, [EVENT_END] = STATE_CLOSED},
-    [STATE_DIALLING] =
-        {[EVENT_DIALLED] = STATE_OPENING, [EVENT_END] = STATE_CLOSED},
+    [STATE_WAITING] =
+        {[EVENT_RETRY] = STATE_DIALLING, [EVENT_END] = STATE_CLOSED},
+    [STATE_DIALLING] = {[EVENT_DIALLED] = STATE_OPENING,
+                        [EVENT_LOST] = STATE_WAITING,
+                        [EVENT_END] = STATE_CLOSED},
     [STATE_OPENING] = {[EVENT_OPEN] = STATE_OFFER,
                        [EVENT_CLOSE] = STATE_CLOSING,
+                       [EVENT_LOST] = STATE_WAITING,
                        [EVENT_END] = STATE_CLOSED},
     [STATE_OFFER] = {[EVENT_FEATURES] = STATE_AUTH,
+                     [EVENT_SASL2] = STATE_AUTH2,
                      [EVENT_CLOSE] = STATE_CLOSING,
+                     [EVENT_LOST] = STATE_WAITING,
                      [EVENT_END] = STATE_CLOSED},
     [STATE_AUTH] = {[EVENT_SUCCESS] = STATE_REOPENING,
                     [EVENT_CLOSE] = STATE_CLOSING,
+                    [EVENT_LOST] = STATE_WAITING,
                     [EVENT_END] = STATE_CLOSED},
+    [STATE_AUTH2] = {[EVENT_SUCCESS] = STATE_FEATURES,
+                     [EVENT_READY] = STATE_READY,
+                     [EVENT_CLOSE] = STATE_CLOSING,
+                     [EVENT_LOST] = STATE_WAITING,
+                     [EVENT_END] = STATE_CLOSED},
     [STATE_REOPENING] = {[EVENT_OPEN] = STATE_FEATURES,
                          [EVENT_CLOSE] = STATE_CLOSING,
+                         [EVENT_LOST] = STATE_WAITING,
                          [EVENT_END] = STATE_CLOSED},
     [STATE_FEATURES] = {[EVENT_FEATURES] = STATE_BINDING,
                         [EVENT_CLOSE] = STATE_CLOSING,
+                        [EVENT_LOST] = STATE_WAITING,
                         [EVENT_END] = STATE_CLOSED},
     [STATE_BINDING] = {[EVENT_BOUND] = STATE_SESSION,
                        [EVENT_READY] = STATE_READY,
                        [EVENT_CLOSE] = STATE_CLOSING,
+                       [EVENT_LOST] = STATE_WAITING,
                        [EVENT_END] = STATE_CLOSED},
     [STATE_SESSION] = {[EVENT_READY] = STATE_READY,
                        [EVENT_CLOSE] = STATE_CLOSING,
+                       [EVENT_LOST] = STATE_WAITING,
                        [EVENT_END] = STATE_CLOSED},
-    [STATE_READY] = {[EVENT_CLOSE] = STATE_CLOSING, [EVENT_END] = STATE_CLOSED},
+    [STATE_READY] = {[EVENT_CLOSE] = STATE_CLOSING,
+                     [EVENT_LOST] = STATE_WAITING,
+                     [EVENT_END] = STATE_CLOSED},
     [STATE_CLOSING] = {[EVENT_END] = STATE_CLOSED},
 };
 
 static const char *const state_names[STATE_COUNT] = {
     [STATE_NONE] = "none",           [STATE_NEW] = "new",
+    [STATE_WAITING] = "waiting",     [STATE_AUTH2] = "auth2",
     [STATE_DIALLING] = "dialling",   [STATE_OPENING] = "opening",
     [STATE_OFFER] = "offer",         [STATE_AUTH] = "auth",
     [STATE_REOPENING] = "reopening", [STATE_FEATURES] = "features",
@@ -54,11 +73,12 @@ static const char *const state_names[STATE_COUNT] = {
 };
 
 static const char *const event_names[EVENT_COUNT] = {
-    [EVENT_CONNECT] = "connect", [EVENT_DIALLED] = "dialled",
-    [EVENT_OPEN] = "open",       [EVENT_FEATURES] = "features",
-    [EVENT_SUCCESS] = "success", [EVENT_BOUND] = "bound",
-    [EVENT_READY] = "ready",     [EVENT_CLOSE] = "close",
-    [EVENT_END] = "end",
+    [EVENT_LOST] = "lost",         [EVENT_RETRY] = "retry",
+    [EVENT_SASL2] = "sasl2",       [EVENT_CONNECT] = "connect",
+    [EVENT_DIALLED] = "dialled",   [EVENT_OPEN] = "open",
+    [EVENT_FEATURES] = "features", [EVENT_SUCCESS] = "success",
+    [EVENT_BOUND] = "bound",       [EVENT_READY] = "ready",
+    [EVENT_CLOSE] = "close",       [EVENT_END] = "end",
 };
 
 bool client_move(struct terse_client *client, enum client_event event) {
@@ -105,40 +125,70 @@ static void forget_credentials(struct terse_client *client) {
     client->password = NULL;
 }
 
+void client_cut(struct terse_client *client, enum net_close how) {
+    struct net_conn *conn = client->conn;
+
+    client->conn = NULL;
+    client->paused = client->held_back = false;
+    net_conn_close(conn, how, LAST_WORDS_MS);
+    net_dial_cancel(client->dial);
+    client->dial = NULL;
+    client->beat_at = 0;
+    if (client->timer) /* not, if they could not be made */
+        net_timer_stop(client->timer);
+    if (client->beat)
+        net_timer_stop(client->beat);
+}
+
+/* After both have said Close, the server has all that was sent before. */
+static void settle_box(struct terse_client *client) {
+    if (client->state == STATE_CLOSING &&
+        client->why.code == TERSE_CLIENT_ECLOSED && client->sm.on)
+        (void)phone_box_acked(&client->box, client->box.sent);
+    phone_box_fail(&client->box);
+}
+
+void client_finish(struct terse_client *client, bool polite,
+                   const struct terse_client_error *why) {
+    bool say_close = polite && client->state != STATE_CLOSING;
+
+    client->why = *why;
+    if (!client->stopping)
+        settle_box(client);
+    client_move(client, EVENT_END); /* from here on, nothing ends it again */
+    if (say_close)
+        client_put_close(client);
+    if (client->conn)
+        net_conn_flush(client->conn);
+    /* After both have said Close, the peer has nothing left to say. */
+    client_cut(client, say_close ? NET_CLOSE_LINGER
+                       : polite  ? NET_CLOSE_FLUSH
+                                 : NET_CLOSE_ABORT);
+    forget_credentials(client);
+    client_iq_abort(client, why->code);
+}
+
 void client_end(struct terse_client *client, bool polite,
                 enum terse_client_err code, const char *condition,
                 const char *text, ...) {
-    struct net_conn *conn;
-    bool say_close;
+    struct terse_client_error why = {.code = code};
     va_list ap;
 
     if (client->state == STATE_CLOSED)
         return;
-    client->why.code = code;
-    snprintf(client->why.condition, sizeof(client->why.condition), "%s",
+    snprintf(why.condition, sizeof(why.condition), "%s",
              condition ? condition : "");
     va_start(ap, text);
-    vsnprintf(client->why.text, sizeof(client->why.text), text, ap);
+    vsnprintf(why.text, sizeof(why.text), text, ap);
     va_end(ap);
-    trim(client->why.text);
-    say_close = polite && client->state != STATE_CLOSING;
-    client_move(client, EVENT_END); /* from here on, nothing ends it again */
-    if (say_close)
-        client_put_close(client);
-    conn = client->conn;
-    client->conn = NULL;
-    /* After both have said Close, the peer has nothing left to say. */
-    net_conn_close(conn,
-                   say_close ? NET_CLOSE_LINGER
-                   : polite  ? NET_CLOSE_FLUSH
-                             : NET_CLOSE_ABORT,
-                   LAST_WORDS_MS);
-    net_dial_cancel(client->dial);
-    client->dial = NULL;
-    if (client->timer) /* not, if it could not be made */
-        net_timer_stop(client->timer);
-    forget_credentials(client);
-    client_iq_abort(client, code);
+    trim(why.text);
+    if (client->state == STATE_WAITING || !client_may_retry(client, &why)) {
+        client_finish(client, polite, &why);
+        return;
+    }
+    /* Without a Close: the session is to go on. */
+    client_cut(client, NET_CLOSE_ABORT);
+    client_link_lost(client, &why);
 }
 
 /* ---- time

@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is(struct terse_str s, const char *text) {
+    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
+/* Field 12 and 21 of Frame, see docs/wire.md. */
+enum { TAG_PING = 0x60, FIELD_BEAT = 21 };
+
 /* ---- out
  * ----------------------------------------------------------------------- */
 
@@ -31,10 +38,30 @@ static enum net_err put_wire(struct terse_client *client) {
                : net_conn_write(client->conn, terse_buf_data(&client->wire), n);
 }
 
+/* Beside our first header: that we know heartbeats (docs/wire.md). */
+static enum terse_err say_beat(struct terse_client *client) {
+    uint32_t v = (client->options.heartbeat_ms + 999) / 1000;
+    uint8_t said[8] = {FIELD_BEAT << 3 | 0x80, FIELD_BEAT >> 4};
+    size_t n = 2;
+
+    if (client->said_open || !v)
+        return TERSE_OK;
+    for (; v >= 0x80; v >>= 7)
+        said[n++] = (uint8_t)(v | 0x80);
+    said[n++] = (uint8_t)v;
+    return terse_buf_append(&client->wire, said, n);
+}
+
 bool client_put(struct terse_client *client, const void *frame, size_t n) {
     enum terse_err packed =
         terse_peer_pack(client->peer, frame, n, &client->work, &client->wire);
-    enum net_err err = packed ? NET_ENOMEM : put_wire(client);
+    enum net_err err;
+
+    if (!packed && !client->said_open) {
+        packed = say_beat(client);
+        client->said_open = true;
+    }
+    err = packed ? NET_ENOMEM : put_wire(client);
 
     if (err) {
         /* Half a frame may be queued: nothing can follow it. */
@@ -43,7 +70,56 @@ bool client_put(struct terse_client *client, const void *frame, size_t n) {
         return false;
     }
     count(client, true, frame, n, client->wire.len);
-    net_conn_flush(client->conn);
+    return true;
+}
+
+bool client_put_xml(struct terse_client *client, const struct terse_buf *xml) {
+    struct terse_buf frame;
+    enum terse_client_err err;
+    bool ok = false;
+
+    terse_buf_init(&frame, client->codec->limits.frame_bytes);
+    err = client_xml_encode_for(client->codec, client->revision,
+                                (const char *)terse_buf_data(xml), xml->len,
+                                &frame, NULL);
+    if (err)
+        client_end(client, true, err, NULL, "this cannot be encoded: %s",
+                   terse_client_strerror(err));
+    else
+        ok = client_put(client, terse_buf_data(&frame), frame.len);
+    if (frame.data)
+        explicit_bzero(frame.data, frame.cap);
+    terse_buf_fini(&frame);
+    return ok;
+}
+
+void client_flush_now(struct terse_client *client) {
+    client->held_back = false;
+    if (client->conn)
+        net_conn_flush(client->conn);
+}
+
+void client_flush(struct terse_client *client) {
+    if (client->corks > 0 ||
+        (client->calling && pthread_equal(pthread_self(), client->thread)))
+        client->held_back = true;
+    else
+        client_flush_now(client);
+}
+
+bool client_put_beat(struct terse_client *client, uint8_t what) {
+    const uint8_t frame[2] = {TAG_PING, what};
+    enum net_err err = NET_ENOMEM;
+
+    terse_buf_reset(&client->wire);
+    if (terse_buf_append(&client->wire, frame, sizeof(frame)) == TERSE_OK)
+        err = put_wire(client);
+    if (err) {
+        client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
+                   net_strerror(err));
+        return false;
+    }
+    count(client, true, frame, sizeof(frame), sizeof(frame));
     return true;
 }
 
@@ -103,10 +179,16 @@ void client_deliver(struct terse_client *client, const uint8_t *frame,
         return;
     }
     item->bytes = n;
+    if (client->sm.on && client->state >= STATE_READY) {
+        item->session = client->session;
+        item->seq = client->sm.in;
+    }
     client_push(client, item);
 }
 
 static void on_open(struct terse_client *client) {
+    client->revision = terse_peer_revision(client->peer);
+    client->hosts[client->host].revision = client->revision;
     if (client->state != STATE_CLOSING && !client_move(client, EVENT_OPEN))
         client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
                    "a stream header at a wrong time");
@@ -125,8 +207,23 @@ static void on_close(struct terse_client *client) {
     }
 }
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+/* What the application may want. */
+static void on_element(struct terse_client *client,
+                       const struct terse_frame_info *info,
+                       const uint8_t *frame, size_t n) {
+    bool stanza = phone_is_stanza(info), counted = stanza && client->sm.on;
+
+    if (client->features_due && is(info->name, "features") &&
+        is(info->ns, TERSE_NS_STREAM)) {
+        client->features_due = false;
+        return;
+    }
+    if (counted)
+        phone_sm_came(&client->sm);
+    if (!stanza || !is(info->name, "iq") || !client_iq_answer(client, frame, n))
+        client_deliver(client, frame, n);
+    if (!client->conn && counted)
+        client->sm.in--; /* there was no memory to take it */
 }
 
 /* A frame without its state; it took `wire` bytes with it. */
@@ -146,16 +243,15 @@ static void on_frame(struct terse_client *client, const uint8_t *frame,
         client_stream_error(client, frame, n);
     else if (client_logging_in(client))
         client_login_frame(client, frame, n);
-    else if (!client->jid)
+    else if (!client->ready_at)
         return; /* closing amid the login: nobody wants the rest of it */
-    else if (!is(info.name, "iq") || !is(info.ns, TERSE_NS_CLIENT) ||
-             !client_iq_answer(client, frame, n))
-        client_deliver(client, frame, n);
+    else if (!client_sm_frame(client, &info, frame, n))
+        on_element(client, &info, frame, n);
 }
 
 /* Deals with the whole frames that have been read. */
 static void take_frames(struct terse_client *client) {
-    while (client->state != STATE_CLOSED && !client->paused) {
+    while (client->conn && !client->paused) {
         const uint8_t *frame;
         size_t n;
         enum terse_err unpacked;
@@ -168,6 +264,9 @@ static void take_frames(struct terse_client *client) {
         }
         if (!frame)
             return;
+        if (client_is_beat(client, frame, n))
+            continue;
+        client_hear_open(client, frame, n);
         unpacked = terse_peer_unpack(client->peer, frame, n, &client->work,
                                      &client->plain);
         if (unpacked) {
@@ -193,6 +292,7 @@ static void on_data(void *arg, const uint8_t *p, size_t n) {
     struct terse_client *client = arg;
     enum net_err err = net_framer_feed(&client->framer, p, n);
 
+    client_heard(client);
     if (err)
         client_end(client, true,
                    err == NET_ENOMEM ? TERSE_CLIENT_ENOMEM
@@ -200,11 +300,17 @@ static void on_data(void *arg, const uint8_t *p, size_t n) {
                    NULL, "receiving: %s", net_strerror(err));
     else
         take_frames(client);
+    client_pump(client);
+    client_turn(client, false);
+    client_flush(client);
 }
 
 static void on_drained(void *arg) {
     struct terse_client *client = arg;
 
+    client_pump(client);
+    client_turn(client, false);
+    client_flush(client);
     pthread_cond_broadcast(&client->cond);
 }
 
@@ -213,7 +319,6 @@ static void begin(struct terse_client *client);
 static void on_secured(void *arg) {
     struct terse_client *client = arg;
 
-    client_move(client, EVENT_DIALLED);
     begin(client);
 }
 
@@ -247,18 +352,33 @@ static const struct net_conn_ops conn_ops = {
 /* ---- dialling
  * --------------------------------------------------------------------- */
 
+/* Of that time since the dial began. */
+static uint32_t left(const struct terse_client *client, uint32_t ms) {
+    uint64_t gone = client_now() - client->dialled_at;
+
+    return gone < ms ? (uint32_t)(ms - gone) : 1;
+}
+
 static void begin(struct terse_client *client) {
     size_t n;
     const void *hello = net_framer_hello(&client->framer, true, &n);
     enum net_err err = net_conn_write(client->conn, hello, n);
 
+    client_move(client, EVENT_DIALLED);
+    net_timer_set(client->timer, left(client, client->options.login_ms));
     if (err) {
         client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
                    net_strerror(err));
         return;
     }
-    if (client_put_open(client))
-        net_conn_resume(client->conn);
+    if (!client_put_open(client))
+        return;
+    client->trips = 1;
+    client_sasl2_begin(client);
+    if (!client->conn)
+        return;
+    client_flush_now(client);
+    net_conn_resume(client->conn);
 }
 
 static void on_dialled(void *arg, enum net_err err, const char *text,
@@ -289,7 +409,6 @@ static void on_dialled(void *arg, enum net_err err, const char *text,
         return;
     }
     if (!client->tls) {
-        client_move(client, EVENT_DIALLED);
         begin(client);
         return;
     }
@@ -301,16 +420,41 @@ static void on_dialled(void *arg, enum net_err err, const char *text,
         net_conn_resume(client->conn);
 }
 
-enum terse_client_err client_dial(struct terse_client *client) {
-    struct net_target target = {.host = client->host,
-                                .port = client->options.port};
-    enum net_err err;
+/* All that belongs to one connection, as it is at the start. */
+static bool reset(struct terse_client *client) {
+    const struct terse_state_limits *state = &client->state_limits;
 
-    err = net_dial_new(&client->dial, &client->owner, client->resolver, &target,
-                       client->options.login_ms, on_dialled, client);
-    if (err) {
+    net_framer_fini(&client->framer);
+    net_framer_init(&client->framer, NET_FRAMING_NATIVE,
+                    client->codec->limits.frame_bytes);
+    terse_peer_free(client->peer);
+    if (terse_peer_new(&client->peer, client->codec->schema, state, true))
+        client->peer = NULL;
+    client->paused = client->ignored = client->held_back = false;
+    client->said_open = client->peer_beats = client->features_due = false;
+    client->trying = NULL;
+    client->refused = 0;
+    client->asked = client->expected = client->ready_at = 0;
+    client->patience = client->options.answer_ms;
+    client->revision = 1;
+    return client->peer != NULL;
+}
+
+enum terse_client_err client_dial(struct terse_client *client) {
+    const struct client_host *host = &client->hosts[client->host];
+    struct net_target target = {.host = host->name, .port = host->port};
+    uint32_t ms = client->options.connect_ms;
+
+    if (!reset(client))
+        return TERSE_CLIENT_ENOMEM;
+    client->dialled_at = client_now();
+    if (ms > client->options.login_ms)
+        ms = client->options.login_ms;
+    if (net_dial_new(&client->dial, &client->owner, client->resolver, &target,
+                     ms, on_dialled, client)) {
         client->dial = NULL;
         return TERSE_CLIENT_ENOMEM;
     }
+    net_timer_set(client->timer, ms);
     return TERSE_CLIENT_OK;
 }

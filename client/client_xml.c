@@ -153,8 +153,16 @@ enum terse_client_err client_xml_encode(const struct client_codec *codec,
                                         const char *xml, size_t n,
                                         struct terse_buf *out,
                                         struct terse_error *error) {
+    return client_xml_encode_for(codec, 0, xml, n, out, error);
+}
+
+enum terse_client_err client_xml_encode_for(const struct client_codec *codec,
+                                            uint32_t revision, const char *xml,
+                                            size_t n, struct terse_buf *out,
+                                            struct terse_error *error) {
     struct terse_error unused = {0};
     struct reading r = {.codec = codec,
+                        .revision = revision,
                         .want = TERSE_ELEMENT,
                         .out = out,
                         .error = error ? error : &unused};

@@ -3,8 +3,14 @@
  * connects to a tersed, logs in and exchanges stanzas, as protobuf-c structs
  * (terse.pb-c.h) or as XML.
  *
- * A terse_client is one connection: made, connected once, closed, freed. To
- * connect again, make another.
+ * A terse_client is one account's session on this device. It outlives its
+ * connections (options.reconnect): when one breaks, another is made, which goes
+ * on where the last one was, by stream management (XEP-0198) in one round trip
+ * where tersed still holds the session; nothing is lost then and nothing comes
+ * twice. What was given to send waits meanwhile in an outbox. After the program
+ * itself was ended, terse_client_export and options.restore do the same. A
+ * client that was closed, or that ended for good, is freed; to begin again,
+ * make another.
  *
  * Two styles, chosen when the client is made:
  *
@@ -114,20 +120,61 @@ const char *terse_stanza_name(struct terse_stanza *stanza, const char **ns);
  * not NULL, is e.g. "item-not-found", or "". */
 bool terse_stanza_is_error(struct terse_stanza *stanza, const char **condition);
 
+/* ---- the outbox -----------------------------------------------------------
+ */
+
+/* Where a stanza is. The last word is one of the last three. */
+enum terse_client_delivery {
+    TERSE_CLIENT_QUEUED, /* waits for a connection, or to be sent again */
+    TERSE_CLIENT_SENT,   /* on its way; not acknowledged */
+    TERSE_CLIENT_ACKED,  /* the server has it */
+    TERSE_CLIENT_FAILED, /* the session ended before the server acknowledged it:
+                            it may have it, or not */
+    TERSE_CLIENT_UNACKED, /* sent on a connection without acknowledgements */
+};
+
+/* If the session is gone, and with it the knowledge of what the server has
+ * (XEP-0198 section 8): is what it has not acknowledged sent once more in the
+ * next one? It may have it already. So a message should have an id, by which
+ * the receiver can tell. What was never sent is sent in any case. */
+enum terse_client_resend {
+    TERSE_CLIENT_RESEND_DEFAULT, /* of a stanza: as options.resend; of
+                                    options: messages are, others are not */
+    TERSE_CLIENT_RESEND_NO,
+    TERSE_CLIENT_RESEND_YES,
+};
+
 /* ---- options --------------------------------------------------------------
  */
 
+enum terse_client_switch {
+    TERSE_CLIENT_AUTO, /* see there */
+    TERSE_CLIENT_ON,
+    TERSE_CLIENT_OFF,
+};
+
 /* The library's thread calls these; see "callbacks" above. */
 struct terse_client_callbacks {
-    /* Logged in: stanzas may be sent. May be NULL. */
+    /* Logged in: stanzas may be sent. Once for each connection;
+     * terse_client_resumed says whether the session goes on or is a new one,
+     * which knows of no presence. May be NULL. */
     void (*ready)(void *arg, struct terse_client *client);
+    /* The connection is lost, or could not be made; the next attempt begins in
+     * about again_ms. May be NULL. */
+    void (*lost)(void *arg, struct terse_client *client,
+                 const struct terse_client_error *why, uint32_t again_ms);
+    /* What became of a stanza in the outbox, by its number. States in between
+     * may be left out, the last one is not, but for stanzas that are still in
+     * the outbox when the client is freed. In the blocking style from within
+     * terse_client_recv. May be NULL. */
+    void (*delivery)(void *arg, struct terse_client *client, uint64_t number,
+                     enum terse_client_delivery delivery);
     /* An element came that answers none of our iqs. The stanza is borrowed
      * for the call. */
     void (*stanza)(void *arg, struct terse_client *client,
                    struct terse_stanza *stanza);
-    /* The connection ended, or could not be made; code is
-     * TERSE_CLIENT_ECLOSED if that was in good order. The last call. May be
-     * NULL. */
+    /* It is over, and nothing is tried any more; code is TERSE_CLIENT_ECLOSED
+     * if that was in good order. The last call. May be NULL. */
     void (*closed)(void *arg, struct terse_client *client,
                    const struct terse_client_error *why);
     void *arg;
@@ -153,7 +200,9 @@ terse_client_tls_new(struct terse_client_tls **out, const char *ca_file);
 void terse_client_tls_free(struct terse_client_tls *tls);
 
 struct terse_client_options {
-    /* Where tersed is: name or address, and port (5333). */
+    /* Where tersed is: name or address, and port (5333). Or several, with
+     * ports where they differ: "a.example,b.example:5334,[2001:db8::1]". They
+     * are tried in turn, the one that was good last first. */
     const char *host;
     uint16_t port;
 
@@ -167,9 +216,12 @@ struct terse_client_options {
     bool clear;
 
     /* user@domain, or user@domain/resource; without a resource the server
-     * makes one up. Taken as they are, without stringprep. */
+     * makes one up. Taken as they are, without stringprep. With Bind 2 the
+     * resource is only the beginning of what is bound ("phone.1f3a…"), as that
+     * XEP has it: see terse_client_jid. */
     const char *jid;
-    /* Copied, and wiped when the login is over. */
+    /* Copied. Wiped when the login is over, or, if the client reconnects, when
+     * it has ended. */
     const char *password;
     /* xml:lang of our stream, or NULL. */
     const char *lang;
@@ -179,6 +231,56 @@ struct terse_client_options {
     /* Ask for a session (RFC 3921) if the server does not call it optional. */
     bool session;
 
+    /* XEP-0388 and what comes with it, where tersed or the server offers it:
+     * login in two round trips, return in one. What is said first is said
+     * without waiting for the offer. OFF: only RFC 6120's SASL and binding. */
+    enum terse_client_switch sasl2; /* (AUTO: on) */
+    /* Says which device this is, in 1 to 255 characters of ASCII, the same each
+     * time: so it gets its own place again. NULL: random, and kept in what
+     * terse_client_export gives. */
+    const char *device;
+    /* Copies of what other devices of the account send and get (XEP-0280). With
+     * XEP-0388 only. */
+    bool carbons;
+
+    /* Connect again when a connection is lost, and go on. AUTO: in the callback
+     * style. In the blocking style, if ON, it happens by itself, too, while
+     * terse_client_recv waits or not; terse_client_status shows it. Before the
+     * first login of a blocking client nothing is tried again, but all hosts
+     * are tried. Ends for good: what the server refuses (EAUTH, EMECH, EBIND),
+     * a stream error that coming again would not change (conflict,
+     * policy-violation, host-unknown, …), a certificate that is not good at the
+     * very first connection, terse_client_close. */
+    enum terse_client_switch reconnect;
+    /* Before attempt n a random time passes, of 0 to retry_least_ms * 2^n, but
+     * retry_most_ms at most. (1000, 60000) */
+    uint32_t retry_least_ms, retry_most_ms;
+    uint32_t retries;    /* in a row, after which it is over; 0: no bound (0) */
+    uint32_t connect_ms; /* for TCP and TLS, with one host (10000) */
+
+    /* Stanzas that the server has not acknowledged, and that wait for a
+     * connection; above these bounds a send waits, or gives
+     * TERSE_CLIENT_EFULL. (1000, 1 MiB) */
+    uint32_t outbox_stanzas;
+    size_t outbox_bytes;
+    enum terse_client_resend resend;
+    /* What the application was given is acknowledged with the next frame that
+     * is sent, or after this. (5000) */
+    uint32_t ack_ms;
+    /* Silence after which the other end is asked whether it is there, at most:
+     * it is learnt how much the network bears (docs/wire.md, "Heartbeats"). 0:
+     * never asked. (1680000) */
+    uint32_t heartbeat_ms;
+    /* For the answer to that, and for any sign of life after a stanza was sent.
+     * (15000) */
+    uint32_t answer_ms;
+
+    /* What terse_client_export gave, for the same account: goes on from there.
+     * TERSE_CLIENT_EARG from terse_client_new if it is something else. Copied.
+     */
+    const void *restore;
+    size_t n_restore;
+
     uint32_t login_ms; /* from connect to ready, at most (30000) */
     uint32_t close_ms; /* for the peer's Close after ours (5000) */
 
@@ -187,8 +289,9 @@ struct terse_client_options {
      * free. */
     uint32_t recv_frames; /* (1024) */
     size_t recv_bytes;    /* (4 MiB) */
-    /* Given to send and not yet taken by the kernel; above it a send waits, or
-     * gives TERSE_CLIENT_EFULL. (1 MiB) */
+    /* Given to the connection and not yet taken by the kernel; above it, what
+     * is sent stays in the outbox, or, where nothing is acknowledged, a send
+     * waits, or gives TERSE_CLIENT_EFULL. (1 MiB) */
     size_t send_bytes;
     /* Iqs that wait for their answer. (256) */
     uint32_t iqs;
@@ -226,11 +329,11 @@ TERSE_NODISCARD enum terse_client_err
 terse_client_new(struct terse_client **out,
                  const struct terse_client_options *options);
 
-/* Connects, logs in, binds a resource.
+/* Connects, logs in, binds a resource, or goes on with the session.
  *   blocking   returns when that is done, or has failed: terse_client_why says
- *              more. At most login_ms.
- *   callbacks  returns at once; on.ready or on.closed is called later. An error
- *              means that neither will be.
+ *              more. At most login_ms for each host.
+ *   callbacks  returns at once; on.ready, on.lost or on.closed is called later.
+ *              An error means that none of them will be.
  * Once per client: TERSE_CLIENT_ESTATE afterwards. */
 TERSE_NODISCARD enum terse_client_err
 terse_client_connect(struct terse_client *client);
@@ -243,9 +346,54 @@ terse_client_connect(struct terse_client *client);
 enum terse_client_err terse_client_close(struct terse_client *client);
 
 /* Frees it. A connection that lives is cut: terse_client_close before is the
- * polite way. Waits for the library's thread; when it returns, no callback
- * runs. Not from a callback. NULL is fine. */
+ * polite way, and ends the session; without it the session stays where it is,
+ * to be gone on with (terse_client_export). Waits for the library's thread;
+ * when it returns, no callback runs. Not from a callback. NULL is fine. */
 void terse_client_free(struct terse_client *client);
+
+/* The network has changed or is back, as the system tells its programs: connect
+ * now, without waiting for the next attempt. With a connection: `changed` says
+ * that our address is another one, so that it cannot be good any more; else it
+ * is asked whether it is, and has answer_ms or 3 s to say so, whichever is
+ * less. Nothing if the client does not reconnect. */
+void terse_client_hint_network(struct terse_client *client, bool changed);
+
+/* Whether anybody looks at the program (XEP-0352): tersed and the server hold
+ * back what may wait while nobody does. Active at first. Remembered over
+ * connections. */
+enum terse_client_err terse_client_inactive(struct terse_client *client);
+enum terse_client_err terse_client_active(struct terse_client *client);
+
+/* Whether the last login went on with the session of before; in on.ready: of
+ * what has happened since the last call of it. */
+bool terse_client_resumed(struct terse_client *client);
+
+struct terse_client_status {
+    bool ready;            /* stanzas pass */
+    bool lasting;          /* it can be resumed */
+    uint32_t sessions;     /* logins that began a session, so far */
+    uint32_t resumptions;  /* logins that went on with one */
+    uint32_t attempts;     /* that failed since the last login */
+    uint32_t round_trips;  /* of the last login, after TCP and TLS */
+    uint32_t queued, sent; /* stanzas in the outbox: that wait, that are not
+                              acknowledged */
+    size_t outbox_bytes;
+    char host[264];                 /* of the connection: "name:port" */
+    struct terse_client_error lost; /* why the last connection ended, or could
+                                       not be made */
+};
+void terse_client_status(struct terse_client *client,
+                         struct terse_client_status *out);
+
+/* What it takes to go on after this program has ended, in one piece, into *out,
+ * which the caller frees by free(): the session's id and a token for it,
+ * counts, the outbox, what was received and not yet given out. It is good until
+ * the next login or the next stanza in either direction; an older one costs
+ * another round trip, and may bring stanzas again. It holds a secret: who has
+ * it has the session. TERSE_CLIENT_ESTATE: there is nothing to go on with, yet
+ * or any more. */
+TERSE_NODISCARD enum terse_client_err
+terse_client_export(struct terse_client *client, void **out, size_t *n);
 
 /* Our full JID as the server bound it, into out (n bytes). "" before that. */
 void terse_client_jid(struct terse_client *client, char *out, size_t n);
@@ -261,10 +409,14 @@ void terse_client_why(struct terse_client *client,
 /* ---- sending --------------------------------------------------------------
  */
 
-/* timeout_ms: how long to wait while the send queue is full; 0: not at all, and
- * TERSE_CLIENT_EFULL; negative: as long as the connection lives. What was
- * accepted is sent in order of the calls; that it was sent does not say that it
- * was received.
+/* What is sent goes through the outbox. A client that reconnects takes it at
+ * any time from terse_client_connect on; one that does not, when it is ready.
+ * What is sent from within a callback leaves in one piece when that returns.
+ *
+ * timeout_ms: how long to wait while the outbox is full; 0: not at all, and
+ * TERSE_CLIENT_EFULL; negative: as long as the client lives. What was accepted
+ * is sent in order of the calls; that it was sent does not say that it was
+ * received: that says its delivery.
  *
  * Errors: TERSE_CLIENT_EFULL or ETIMEOUT: not sent, may be tried again.
  * TERSE_CLIENT_EXML: not one element that can be translated; *error, if not
@@ -282,6 +434,28 @@ terse_client_send(struct terse_client *client, const Terse__Frame *frame,
 TERSE_NODISCARD enum terse_client_err
 terse_client_send_xml(struct terse_client *client, const char *xml, size_t n,
                       int timeout_ms, struct terse_error *error);
+
+/* The same, with a say in what happens if the session is lost, and with the
+ * number of the stanza (may be NULL), which counts up from 1. */
+TERSE_NODISCARD enum terse_client_err
+terse_client_post(struct terse_client *client, const Terse__Frame *frame,
+                  enum terse_client_resend resend, int timeout_ms,
+                  uint64_t *number, struct terse_error *error);
+TERSE_NODISCARD enum terse_client_err
+terse_client_post_xml(struct terse_client *client, const char *xml, size_t n,
+                      enum terse_client_resend resend, int timeout_ms,
+                      uint64_t *number, struct terse_error *error);
+
+/* Between the two, nothing leaves: so what is sent goes in one piece, and one
+ * packet, where it fits. They nest. */
+void terse_client_cork(struct terse_client *client);
+void terse_client_uncork(struct terse_client *client);
+
+/* Where the stanza with that number is. Of those that have failed only the last
+ * 64 are known as such. TERSE_CLIENT_EARG: no such number was given. */
+TERSE_NODISCARD enum terse_client_err
+terse_client_delivery_of(struct terse_client *client, uint64_t number,
+                         enum terse_client_delivery *out);
 
 /* ---- receiving, blocking style --------------------------------------------
  */
@@ -320,7 +494,10 @@ typedef void (*terse_client_iq_cb)(void *arg, struct terse_client *client,
  * terse_client_recv is called: TERSE_CLIENT_ETIMEOUT then.
  *
  * The callback ones return an error if nothing was sent; cb is not called
- * then. They do not wait: TERSE_CLIENT_EFULL if a queue is full. */
+ * then. They do not wait: TERSE_CLIENT_EFULL if a queue is full.
+ *
+ * A request survives a lost connection if the session goes on; if not, it ends
+ * with TERSE_CLIENT_ELOST, unless it has not been sent yet. */
 
 /* iq: type, perhaps to, and a payload; no id. Not changed. */
 TERSE_NODISCARD enum terse_client_err

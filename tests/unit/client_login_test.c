@@ -20,6 +20,7 @@ static struct terse_client *make(const struct fake *fake, const char *jid,
     options.port = fake->port;
     options.jid = jid;
     options.password = FAKE_PASSWORD;
+    options.sasl2 = TERSE_CLIENT_OFF;
     options.allow_plain = plain;
     options.login_ms = 8000;
     options.close_ms = 500;
@@ -403,6 +404,7 @@ static void test_login_silent_server_times_out(void **state) {
     options.port = fake.port;
     options.jid = FAKE_JID;
     options.password = FAKE_PASSWORD;
+    options.sasl2 = TERSE_CLIENT_OFF;
     options.login_ms = 200;
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_ETIMEOUT);

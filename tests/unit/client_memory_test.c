@@ -101,6 +101,7 @@ static bool fail_at(int n) {
     options.port = fake.port;
     options.jid = FAKE_JID;
     options.password = FAKE_PASSWORD;
+    options.sasl2 = TERSE_CLIENT_OFF;
     options.login_ms = WAIT;
     options.close_ms = 200;
     options.traffic = arm;

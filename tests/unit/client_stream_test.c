@@ -27,6 +27,9 @@ static void fill(struct terse_client_options *options,
     options->port = fake->port;
     options->jid = FAKE_JID;
     options->password = FAKE_PASSWORD;
+    /* One connection, by RFC 6120: client_session_test.c has the rest. */
+    options->sasl2 = TERSE_CLIENT_OFF;
+    options->reconnect = TERSE_CLIENT_OFF;
     options->close_ms = 3000;
 }
 
