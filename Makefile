@@ -185,7 +185,7 @@ DEPS_BENCH = haproxy nginx libnginx-mod-stream iproute2
 
 bench: ## measure all there is to measure; writes JSON to $(O)/bench
 	@scripts/deps $(DEPS) $(DEPS_BENCH)
-	@$(MAKE) all $(BENCHES) $(LOADS) $(O)/bin/e2e-client_driver
+	@$(MAKE) all $(BENCHES) $(LOADS) $(O)/bin/e2e-session_driver
 	@mkdir -p $(O)/bench
 	@O='$(O)' bench/run
 
@@ -206,7 +206,7 @@ bench-connections: ## of these, thousands of idle sessions: memory, CPU, time to
 
 bench-air: ## of these, what a phone pays on the air, beside ejabberd by TLS and zlib
 	@scripts/deps $(DEPS) iproute2
-	@$(MAKE) all $(O)/bin/e2e-client_driver
+	@$(MAKE) all $(O)/bin/e2e-session_driver
 	@O='$(O)' bench/run air
 
 lint: ## format, #include directions, white space, cppcheck

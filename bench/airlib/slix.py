@@ -3,14 +3,16 @@
 answering each with another.
 
   {"do": "login", "jid", "password", "host", "port", "ca": PATH or null,
-   "keepalive": SECONDS, "first": JID or null, "body"}
-        connects and logs in, with stream management; with "first" sends a
-        message as soon as one can go. {"began", "sent"}: when, CLOCK_MONOTONIC
+   "keepalive": SECONDS, "managed": BOOL, "first": JID or null, "body"}
+        connects and logs in, with stream management if that is offered
+        ("managed"); with "first" sends a message as soon as one can go. {"began", "sent"}: when, CLOCK_MONOTONIC
   {"do": "settle"}            roster, carbons, presence, as clients do then
   {"do": "lose"}              the connection is dead, without a word
   {"do": "return", "first", "body", "expect"}
         comes back by resumption and does the same; waits for a message that
         was missed
+  {"do": "say", "first", "body", "expect"}
+        as return, over a connection that somebody else has brought back
   {"do": "play", "whom", "factor", "start", "most"}      plays its part
   {"do": "active"}, {"do": "inactive"}                   XEP-0352
   {"do": "end"}"""
@@ -94,19 +96,23 @@ class Phone:
         began = time.monotonic()
         self.connect()
         await ready
+        return {**await self.say(ask), 'began': began}
+
+    async def say(self, ask):
         sent = time.monotonic()
         if ask.get('first'):
             self.send(f'<message to={quoteattr(ask["first"])} type="chat">'
                       f'<body>{ask["body"]}</body></message>')
         if ask.get('expect'):
             await self.expect(ask['expect'])
-        return {'began': began, 'sent': sent}
+        return {'began': sent, 'sent': sent}
 
     async def login(self, ask):
         self.where, self.ca = (ask['host'], ask['port']), ask.get('ca')
         self.x = Xmpp(self, ask['jid'], ask['password'])
         self.x.whitespace_keepalive_interval = ask.get('keepalive', 300)
-        for plugin in ('xep_0198', 'xep_0280', 'xep_0352'):
+        self.managed = ask['managed']
+        for plugin in ('xep_0280', 'xep_0352', 'xep_0198')[:2 + self.managed]:
             self.x.register_plugin(plugin)
         self.x.ca_certs = self.ca
         self.x.default_domain = self.x.boundjid.domain
@@ -114,7 +120,7 @@ class Phone:
         return await self.reach('session_start', ask)
 
     async def settle(self, _):
-        if not self.x['xep_0198'].enabled_in:
+        if self.managed and not self.x['xep_0198'].enabled_in:
             await self.until('sm_enabled')
         await self.x.get_roster()
         await self.x['xep_0280'].enable()

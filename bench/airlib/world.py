@@ -3,15 +3,19 @@ Each is ended by its stop(), and by the end of the bench's namespaces."""
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from xml.etree import ElementTree as ET
 
 import peers
 import plain
+import play
 from peers import BIN, DOMAIN, servers
+from sdk import fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LISTENERS = '''  - # TLS from the first byte, as phones use it.
@@ -128,7 +132,7 @@ class Phone:
     one runs slixmpp (slix.py)."""
 
     tls = True  # on the air
-    program = 'slix.py'
+    managed = True  # XEP-0198 is the client's
 
     def __init__(self, air, user, clock=1):
         self.air, self.user, self.clock = air, user, clock
@@ -139,7 +143,7 @@ class Phone:
         self.log, self.beside = server.log, []
         await self.prepare(server)
         self.process = await self.air.start(
-            sys.executable, os.path.join(HERE, self.program),
+            sys.executable, os.path.join(HERE, 'slix.py'),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
             limit=1 << 20)
         return self
@@ -178,7 +182,11 @@ class Phone:
         return await self.ask(
             'login', jid=f'{self.jid}/phone', password=f'pw-{self.user}',
             host=self.where[0], port=self.where[1], ca=self.ca,
-            keepalive=300 / self.clock, **more)
+            keepalive=300 / self.clock, managed=self.managed, **more)
+
+    def elsewhere(self, _):
+        """Other ways back than return: {name: tersed}."""
+        return {}
 
     async def stop(self):
         for process in (self.process, *self.beside):
@@ -207,7 +215,10 @@ class Zlib(Phone):
 
 
 class Agent(Phone):
-    """Through terse-agent on the phone, to tersed."""
+    """Through terse-agent on the phone, to tersed. The agent manages the
+    session; slixmpp does not know that connections come and go."""
+
+    managed = False
 
     async def prepare(self, server):
         self.where, self.ca = ('127.0.0.1', 5222), None
@@ -219,6 +230,137 @@ class Agent(Phone):
                        str(max(1, round(1680 / self.clock))))
 
 
-KINDS = {'direct': Direct, 'zlib': Zlib, 'agent': Agent}
+    async def ask(self, what, **more):
+        if what == 'lose':
+            return {}  # nobody has told slixmpp
+        if what == 'return':
+            # As a system tells a program that the network is another one.
+            self.beside[0].send_signal(signal.SIGUSR1)
+            what = 'say'
+        return await super().ask(what, **more)
+
+
+class Library(Phone):
+    """libterse-client, told what to do by lines (session_driver.c)."""
+
+    ACK = 5  # its default, in seconds
+
+    async def start(self, server):
+        self.log, self.beside, self.lines = server.log, [], []
+        self.proxy, self.ca = server.tersed(self.clock), server.ca
+        self.saved = os.path.join(server.folder, self.user)
+        self.player, self.bodies, self.events = None, [], asyncio.Queue()
+        self.process = None
+        return self
+
+    async def open(self, proxy, *options):
+        self.process = await self.air.start(
+            os.path.join(BIN, 'e2e-session_driver'),
+            f'host={self.air.server}:{proxy.port}', f'jid={self.jid}/phone',
+            f'ca={self.ca}', 'carbons=1', 'whole=1', 'quiet=1',
+            f'ack_ms={round(1000 * self.ACK / self.clock)}',
+            f'heartbeat_ms={round(1680000 / self.clock)}', *options,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env={**os.environ, 'TERSE_PASSWORD': f'pw-{self.user}'},
+            limit=1 << 20)
+        self.reading = asyncio.ensure_future(self.read())
+
+    async def read(self):
+        while line := await self.process.stdout.readline():
+            event = fields(line.decode().rstrip('\n'))
+            if event[''] == 'stanza':
+                self.got(ET.fromstring(
+                    event['xml'].replace('\\n', '\n').replace('\\\\', '\\')))
+            elif event[''] in ('ready', 'answer', 'exported', 'closed',
+                               'failed'):
+                self.events.put_nowait(event)
+
+    def got(self, element):
+        self.bodies.append(element.findtext(play.CLIENT + 'body'))
+        if self.player:
+            self.player.got(element)
+
+    async def until(self, kind):
+        while True:
+            event = await asyncio.wait_for(self.events.get(), 30)
+            if event[''] == kind:
+                return event
+            if event[''] in ('closed', 'failed'):
+                raise RuntimeError(f'{self.user}: {event}')
+
+    def tell(self, *lines):
+        self.process.stdin.write(''.join(f'{x}\n' for x in lines).encode())
+
+    def send(self, xml):
+        """What is said in one go leaves in one go, as a program would have it
+        that handles a stanza."""
+        if not self.lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self.lines.append('xml ' + xml)
+
+    def flush(self):
+        lines, self.lines = self.lines, []
+        self.tell('cork', *lines, 'uncork')
+
+    async def login(self, **more):
+        await self.open(self.proxy)
+        return await self.reach('connect', **more)
+
+    async def ask(self, what, **more):
+        return await getattr(self, 'do_' + what)(**more)
+
+    async def reach(self, *lines, first=None, body=None, expect=None):
+        """The message waits in the outbox until it can go."""
+        while not self.events.empty():
+            self.events.get_nowait()
+        began = time.monotonic()
+        self.tell(*lines, *([f'xml <message to="{first}" type="chat"><body>'
+                             f'{body}</body></message>'] if first else []))
+        await self.until('ready')
+        while expect and expect not in self.bodies:
+            await asyncio.sleep(0.01)
+        return {'began': began}
+
+    async def do_settle(self):
+        self.tell('iq get - <query xmlns="jabber:iq:roster" ver=""/>')
+        await self.until('answer')
+        self.tell('xml <presence/>')
+
+    async def do_lose(self):
+        pass
+
+    async def do_return(self, **more):
+        return await self.reach('hint changed', **more)
+
+    def elsewhere(self, server):
+        return {'return, without ticket': self.proxy,
+                'return, another proxy': server.tersed(self.clock, 'second')}
+
+    async def restart(self, proxy):
+        """Another program, without TLS tickets, goes on with the session."""
+        self.tell(f'export {self.saved}')
+        await self.until('exported')
+        self.process.kill()
+        await self.process.wait()
+        await self.reading
+        await self.open(proxy, f'restore={self.saved}')
+
+    async def do_again(self, **more):
+        return await self.reach('connect', **more)
+
+    async def do_play(self, whom, factor, start, most, rest):
+        self.player = play.Player('phone', whom, factor, self.send)
+        await self.player.play(start, most)
+        await asyncio.sleep(rest)
+        return self.player.result()
+
+    async def do_active(self):
+        self.tell('active')
+
+    async def do_inactive(self):
+        self.tell('inactive')
+
+
+KINDS = {'direct': Direct, 'zlib': Zlib, 'agent': Agent, 'sdk': Library}
 TITLES = {'direct': 'slixmpp, TLS', 'zlib': 'slixmpp, zlib, no TLS',
           'agent': 'slixmpp, terse-agent', 'sdk': 'libterse-client'}
