@@ -142,11 +142,14 @@ class Phone:
     async def start(self, server):
         self.log, self.beside = server.log, []
         await self.prepare(server)
+        await self.launch()
+        return self
+
+    async def launch(self):
         self.process = await self.air.start(
             sys.executable, os.path.join(HERE, 'slix.py'),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
             limit=1 << 20)
-        return self
 
     async def prepare(self, server):
         """Sets where it connects to, and starts what stands beside it."""
@@ -230,7 +233,17 @@ class Agent(Phone):
                        str(max(1, round(1680 / self.clock))))
 
 
+    def elsewhere(self, _):
+        return {'login, the agent knows the domain': None}
+
+    async def restart(self, _):
+        self.process.kill()
+        await self.process.wait()
+        await self.launch()
+
     async def ask(self, what, **more):
+        if what == 'again':
+            return await self.login(**more)
         if what == 'lose':
             return {}  # nobody has told slixmpp
         if what == 'return':
@@ -259,7 +272,8 @@ class Library(Phone):
             f'host={self.air.server}:{proxy.port}', f'jid={self.jid}/phone',
             f'ca={self.ca}', 'carbons=1', 'whole=1', 'quiet=1',
             f'ack_ms={round(1000 * self.ACK / self.clock)}',
-            f'heartbeat_ms={round(1680000 / self.clock)}', *options,
+            f'heartbeat_ms={round(1680000 / self.clock)}',
+            f'answer_ms={round(15000 / self.clock)}', *options,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
             env={**os.environ, 'TERSE_PASSWORD': f'pw-{self.user}'},
             limit=1 << 20)
