@@ -48,6 +48,8 @@ enum client_state {
     STATE_FEATURES,  /* the features with resource binding are due */
     STATE_BINDING,   /* the resource was asked for */
     STATE_SESSION,   /* the session was asked for */
+    STATE_RESUMING,  /* the session of before was */
+    STATE_ENABLING,  /* stream management was */
     STATE_READY,     /* stanzas pass */
     STATE_CLOSING,   /* our Close is sent, the server's is due */
     STATE_CLOSED,    /* over; client->why says how */
@@ -63,6 +65,8 @@ enum client_event {
     EVENT_FEATURES, /* the server's features came */
     EVENT_SASL2,    /* the same, and SASL2 goes on or begins */
     EVENT_SUCCESS,  /* SASL succeeded, the server proved itself */
+    EVENT_RESUME,   /* the last session may go on */
+    EVENT_ENABLE,   /* stream management is to begin */
     EVENT_BOUND,    /* the resource is bound, a session is to be asked for */
     EVENT_READY,    /* nothing more is to be asked for */
     EVENT_CLOSE,    /* the application wants to close */
@@ -203,6 +207,9 @@ struct terse_client {
                                   client_mechanisms */
     uint32_t trips;
     bool features_due; /* behind <success/> */
+    bool offers_sm;    /* to those who enable it by themselves */
+    bool asks;         /* we did: who wants to hear of acknowledgements asks */
+    bool asking;       /* and has asked, with no answer yet */
 
     enum client_state state;
     uint64_t moves; /* of the state machine */
@@ -334,6 +341,9 @@ void client_push(struct terse_client *client, struct client_item *item);
 void client_now_ready(struct terse_client *client, bool resumed);
 /* A new session: its outbox and its iqs. sm_on: it is counted. */
 void client_new_session(struct terse_client *client, bool sm_on);
+/* <resumed h='…'/>: those that wait are to be sent again, the client is ready.
+ */
+void client_goes_on(struct terse_client *client, uint32_t h);
 /* RFC 6120's SASL, with these features. */
 void client_classic(struct terse_client *client,
                     const struct terse_node *features);

@@ -25,8 +25,8 @@ static bool add_host(struct terse_client *client, const char *text,
 
     host->revision = 1;
     host->port = port;
-    if (is_ipv6(text))
-        snprintf(host->name, sizeof(host->name), "%s", text);
+    if (is_ipv6(text) && strlen(text) < sizeof(host->name))
+        memcpy(host->name, text, strlen(text) + 1);
     else if (net_parse_address(text, host->name, &host->port, port))
         return false;
     client->n_hosts++;

@@ -213,6 +213,28 @@ static void ask_bind(struct terse_client *client) {
     terse_buf_fini(&xml);
 }
 
+/* What the last session was is known, or gone. */
+static bool ask_resume(struct terse_client *client) {
+    struct terse_buf xml;
+    char h[16];
+
+    if (!client->lasting || !client->offers_sm || !client->sm.on ||
+        !client->sm_id)
+        return false;
+    snprintf(h, sizeof(h), "%lu", (unsigned long)client->sm.in);
+    client_move(client, EVENT_RESUME);
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    if (client_cat(&xml, "<resume xmlns='" PHONE_NS_SM "' h='", h, "' previd='",
+                   NULL) &&
+        client_cat_text(&xml, client->sm_id) && client_cat(&xml, "'/>", NULL))
+        client_put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+    return true;
+}
+
 static void in_features(struct terse_client *client, struct terse_node *node) {
     struct terse_node *session;
 
@@ -226,9 +248,43 @@ static void in_features(struct terse_client *client, struct terse_node *node) {
         client->options.session && session &&
         !client_child(session, CLIENT_NS_SESSION, "optional");
     client->csi = client_child(node, PHONE_NS_CSI, "csi") != NULL;
-    client_move(client, EVENT_FEATURES);
+    client->offers_sm = client_child(node, PHONE_NS_SM, "sm") != NULL;
     client->trips++;
+    if (ask_resume(client))
+        return;
+    client_move(client, EVENT_FEATURES);
     ask_bind(client);
+}
+
+/* Of <resumed/> or <failed/>; *has, if it says one. */
+static uint32_t count_of(const struct terse_node *node, bool *has) {
+    struct terse_str s;
+    char digits[16] = "", *end;
+    unsigned long long v;
+
+    if (terse_node_attr(node, "", "h", &s) && s.n < sizeof(digits) && s.n > 0)
+        memcpy(digits, s.p, s.n);
+    v = strtoull(digits, &end, 10);
+    *has = digits[0] >= '0' && digits[0] <= '9' && !*end && v <= UINT32_MAX;
+    return (uint32_t)v;
+}
+
+static void in_resuming(struct terse_client *client, struct terse_node *node) {
+    bool has;
+    uint32_t h = count_of(node, &has), n;
+
+    if (terse_node_is(node, PHONE_NS_SM, "resumed") && has) {
+        client->asks = true;
+        client_goes_on(client, h);
+    } else if (terse_node_is(node, PHONE_NS_SM, "failed")) {
+        if (has && phone_sm_acked(&client->sm, h, &n))
+            (void)phone_box_acked(&client->box, n);
+        client->trips++;
+        client_move(client, EVENT_FEATURES);
+        ask_bind(client);
+    } else {
+        protocol_error(client, "an element that answers no <resume/>");
+    }
 }
 
 static void need_features(struct terse_client *client,
@@ -293,9 +349,76 @@ void client_now_ready(struct terse_client *client, bool resumed) {
     client_turn(client, false);
 }
 
+void client_goes_on(struct terse_client *client, uint32_t h) {
+    uint32_t n;
+    bool good = phone_sm_resumed(&client->sm, h, &n);
+
+    /* What was exported is older than what was sent: the server has all of it.
+     */
+    if (!good && client->restored && client->sm.on) {
+        n = client->box.sent;
+        client->sm.out = client->sm.out_acked = h;
+        client->sm.in_told = client->sm.in;
+        good = true;
+    }
+    if (!good || !phone_box_acked(&client->box, n)) {
+        client_wipe_free(client->sm_id);
+        client->sm_id = NULL;
+        protocol_error(client, "the session goes on with a count that cannot "
+                               "be");
+        return;
+    }
+    phone_box_rewind(&client->box);
+    client_now_ready(client, true);
+}
+
+/* One element of ours; ends the connection if it cannot be made. */
+static void put_piece(struct terse_client *client, const char *text) {
+    struct terse_buf xml;
+
+    terse_buf_init(&xml, client->codec->limits.stanza_bytes);
+    if (client_cat(&xml, text, NULL))
+        client_put_xml(client, &xml);
+    else
+        client_end(client, true, TERSE_CLIENT_ENOMEM, NULL,
+                   "no memory to log in");
+    terse_buf_fini(&xml);
+}
+
+/* The resource is there. */
 static void now_ready(struct terse_client *client) {
+    if (client->lasting && client->offers_sm) {
+        client->trips++;
+        client_move(client, EVENT_ENABLE);
+        put_piece(client, "<enable xmlns='" PHONE_NS_SM "' resume='true'/>");
+        return;
+    }
     client_new_session(client, false);
     client_now_ready(client, false);
+}
+
+static void on_enabled(struct terse_client *client, struct terse_node *node) {
+    struct terse_str id, resume;
+    bool may = terse_node_attr(node, "", "id", &id) && id.n < PHONE_ID &&
+               terse_node_attr(node, "", "resume", &resume) && resume.n > 0 &&
+               (resume.p[0] == 't' || resume.p[0] == '1');
+
+    client_new_session(client, true);
+    client->asks = true;
+    if (may)
+        client->sm_id = client_strndup(id);
+    client_now_ready(client, false);
+}
+
+static void in_enabling(struct terse_client *client, struct terse_node *node) {
+    if (terse_node_is(node, PHONE_NS_SM, "enabled")) {
+        on_enabled(client, node);
+    } else if (terse_node_is(node, PHONE_NS_SM, "failed")) {
+        client_new_session(client, false);
+        client_now_ready(client, false);
+    } else {
+        client->keep_frame = true; /* neither of us counts it */
+    }
 }
 
 static void on_bound(struct terse_client *client, struct terse_node *iq) {
@@ -361,7 +484,8 @@ static void (*const handlers[STATE_COUNT])(struct terse_client *client,
                                            struct terse_node *node) = {
     [STATE_DIALLING] = unexpected,        [STATE_OPENING] = unexpected,
     [STATE_OFFER] = need_features,        [STATE_AUTH] = in_auth,
-    [STATE_AUTH2] = client_sasl2_element, [STATE_REOPENING] = unexpected,
+    [STATE_AUTH2] = client_sasl2_element, [STATE_RESUMING] = in_resuming,
+    [STATE_ENABLING] = in_enabling,       [STATE_REOPENING] = unexpected,
     [STATE_FEATURES] = need_features,     [STATE_BINDING] = in_binding,
     [STATE_SESSION] = in_binding,
 };

@@ -180,28 +180,6 @@ static bool proved(struct terse_client *client,
     return !err && client->sasl.done;
 }
 
-static void goes_on(struct terse_client *client, uint32_t h) {
-    uint32_t n;
-    bool good = phone_sm_resumed(&client->sm, h, &n);
-
-    /* What was exported is older than what was sent: the server has all of it.
-     */
-    if (!good && client->restored && client->sm.on) {
-        n = client->box.sent;
-        client->sm.out = client->sm.out_acked = h;
-        client->sm.in_told = client->sm.in;
-        good = true;
-    }
-    if (!good || !phone_box_acked(&client->box, n)) {
-        replace(&client->sm_id, "");
-        protocol_error(client, "the session goes on with a count that cannot "
-                               "be");
-        return;
-    }
-    phone_box_rewind(&client->box);
-    client_now_ready(client, true);
-}
-
 static void begins(struct terse_client *client,
                    const struct phone_success *success) {
     uint32_t n = 0;
@@ -240,7 +218,7 @@ static void on_success(struct terse_client *client, struct terse_node *node) {
         client->features_due = true;
         client_sasl_fini(&client->sasl);
         if (success->resumed) {
-            goes_on(client, success->h);
+            client_goes_on(client, success->h);
         } else if (success->bound && success->jid[0]) {
             begins(client, success);
         } else {

@@ -44,7 +44,7 @@ static void put_h(struct terse_client *client, uint32_t h) {
     terse_buf_fini(&xml);
 }
 
-/* h='…' of a frame; false if there is none. */
+/* h of a frame; false if there is none. */
 static bool read_h(struct terse_client *client, const uint8_t *frame, size_t n,
                    uint32_t *h) {
     struct terse_buf text;
@@ -66,6 +66,20 @@ static bool read_h(struct terse_client *client, const uint8_t *frame, size_t n,
     return found;
 }
 
+/* Who has enabled it by himself has to ask; one question at a time. */
+static void ask_server(struct terse_client *client) {
+    struct terse_buf xml;
+
+    if (!client->asks || client->asking || !client->sm.on ||
+        client->box.sent == 0 || client->state != STATE_READY)
+        return;
+    terse_buf_init(&xml, 64);
+    if (client_cat(&xml, "<r xmlns='" PHONE_NS_SM "'/>", NULL) &&
+        client_put_xml(client, &xml))
+        client->asking = true;
+    terse_buf_fini(&xml);
+}
+
 static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
     uint32_t h, more;
 
@@ -79,8 +93,10 @@ static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
                    "an acknowledgement of what was not sent");
         return;
     }
+    client->asking = false;
     if (more)
         pthread_cond_broadcast(&client->cond); /* there is room */
+    ask_server(client);
 }
 
 static bool is(struct terse_str s, const char *text) {
@@ -213,6 +229,8 @@ void client_turn(struct terse_client *client, bool riding) {
         put_h(client, h);
         client_flush(client);
     }
+    if (riding)
+        ask_server(client);
     if (client->conn)
         look_for_life(client, now);
     if (client->state != STATE_READY)

@@ -432,6 +432,7 @@ static bool reset(struct terse_client *client) {
         client->peer = NULL;
     client->paused = client->ignored = client->held_back = false;
     client->said_open = client->peer_beats = client->features_due = false;
+    client->offers_sm = client->asks = client->asking = false;
     client->trying = NULL;
     client->refused = 0;
     client->asked = client->expected = client->ready_at = 0;

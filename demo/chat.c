@@ -368,6 +368,7 @@ int main(int argc, char **argv) {
     options.password = getenv("TERSE_PASSWORD");
     options.ca_file = getenv("TERSE_CA"); /* NULL: as the system trusts */
     options.clear = getenv("TERSE_CLEAR") != NULL;
+    options.reconnect = TERSE_CLIENT_ON; /* a phone's network breaks */
     if (terse_client_new(&chat.client, &options)) {
         fprintf(stderr, "no password, or arguments that cannot be\n");
         return 2;

@@ -29,6 +29,8 @@
 #include <zlib.h>
 
 #define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
+#define NS_SASL2 "urn:xmpp:sasl:2"
+#define NS_SM "urn:xmpp:sm:3"
 #define NS_MUC "http://jabber.org/protocol/muc"
 #define NS_MUC_USER "http://jabber.org/protocol/muc#user"
 #define NS_STATES "http://jabber.org/protocol/chatstates"
@@ -51,6 +53,7 @@ enum kind {
     KIND_GROUP,
     KIND_MESSAGE,
     KIND_IQ,
+    KIND_ACK,
     KIND_OTHER,
     KINDS
 };
@@ -69,6 +72,7 @@ static const char *const kind_names[KINDS] = {
     [KIND_GROUP] = "group chat",
     [KIND_MESSAGE] = "other message",
     [KIND_IQ] = "other iq",
+    [KIND_ACK] = "acknowledgement",
     [KIND_OTHER] = "other",
 };
 
@@ -267,9 +271,10 @@ static void see_iq(struct flow *flow, const struct terse_node *node) {
 static void see_other(struct flow *flow, const struct terse_node *node) {
     struct terse_str ns = terse_node_ns(node);
 
-    flow->kind = eq(ns, NS_SASL)           ? KIND_LOGIN
-                 : eq(ns, TERSE_NS_STREAM) ? KIND_STREAM
-                                           : KIND_OTHER;
+    flow->kind = eq(ns, NS_SASL) || eq(ns, NS_SASL2) ? KIND_LOGIN
+                 : eq(ns, NS_SM)                     ? KIND_ACK
+                 : eq(ns, TERSE_NS_STREAM)           ? KIND_STREAM
+                                                     : KIND_OTHER;
     say(flow, "", terse_node_name(node), "");
     if (attr(node, "mechanism").n)
         say(flow, "", attr(node, "mechanism"), "");

@@ -2,7 +2,6 @@
 ejabberd and Prosody: round trips, networks that break, proxies that die, what
 becomes of each message."""
 import asyncio
-import os
 import random
 import signal
 
@@ -10,7 +9,6 @@ import pytest
 
 import servers
 from drivers import Pair0Client
-from fake_server import FakeServer
 from sdk import Sdk
 from servers import DOMAIN
 from test_limits import Scene
@@ -221,3 +219,408 @@ async def test_each_message_tells_what_became_of_it(world):
     await pair.sdk.do('wait')
     await pair.sdk.until('idle')
     await pair.silence()
+
+
+# -- proxies ---------------------------------------------------------------------
+
+
+async def test_killed_proxy_is_replaced_by_the_other(world):
+    """kill -9, and the next host has the session, by its server."""
+    first, second = start(world), start(world)
+    pair = await Pair.new(
+        world, f'127.0.0.1:{first.port},127.0.0.1:{second.port}', first)
+    assert pair.ready['host'].endswith(f':{first.port}')
+    await pair.both_ways('before')
+    kill(world, first)
+    await pair.say('away')
+    await pair.tell('offline')
+    ready = await pair.sdk.until('ready')
+    assert ready['host'].endswith(f':{second.port}')
+    assert ready['resumed'] == 'yes'
+    assert ready['mechanism'] == 'SCRAM-SHA-256'
+    await pair.sdk.hear('away')
+    await pair.told('offline')
+    await pair.both_ways('after')
+    await pair.silence()
+
+
+async def test_refused_token_costs_one_round_trip_more(world):
+    """A proxy that was started anew, at the same address."""
+    tersed = start(world)
+    pair = await Pair.new(world, tersed=tersed)
+    again = start(world)
+    pair.cable.target = again.port
+    kill(world, tersed)
+    ready = await pair.sdk.until('ready')
+    assert ready['resumed'] == 'yes'
+    assert ready['mechanism'].startswith('SCRAM-')
+    assert ready['trips'] == '3'
+    assert pair.cable.flights[-1] == 3  # on one connection
+    await pair.both_ways('after')
+    # And that one gives a token of its own.
+    pair.cable.cut()
+    assert (await pair.sdk.until('ready'))['trips'] == '1'
+    await pair.silence()
+
+
+async def test_released_session_is_resumed_at_the_server(world):
+    tersed = start(world, hold='200ms')
+    pair = await Pair.new(world, tersed=tersed)
+    pair.cable.refuses = True
+    pair.cable.cut()
+    await asyncio.to_thread(tersed.until_logged, 'event=dropped')
+    await pair.say('away')
+    await pair.tell('offline')
+    pair.cable.refuses = False
+    assert (await pair.sdk.until('ready'))['resumed'] == 'yes'
+    await pair.sdk.hear('away')
+    await pair.told('offline')
+    await pair.silence()
+
+
+async def test_without_sasl2_it_logs_in_as_ever_and_learns(world):
+    """Stream management is the server's own then, and so is a resumption."""
+    pair = await Pair.new(world, tersed=start(world, sasl2='off'))
+    assert pair.ready['mechanism'].startswith('SCRAM-')
+    flights = pair.cable.flights
+    assert len(flights) == 2  # the first flight was in vain, once
+    await pair.both_ways('first')
+    await pair.sdk.until('delivery', number='2', **{'is': 'acked'})
+    pair.cable.cut()
+    await pair.say('away')
+    await pair.tell('offline')
+    ready = await pair.sdk.until('ready')
+    assert ready['resumed'] == 'yes'
+    assert len(flights) == 3
+    await pair.sdk.hear('away')
+    await pair.told('offline')
+    await pair.both_ways('second')
+    await pair.sdk.do('wait')
+    await pair.sdk.until('idle')
+    await pair.silence()
+
+
+async def test_mechanism_that_is_not_offered_is_not_the_end(world):
+    if world.server.name != 'ejabberd':
+        pytest.skip('only ejabberd has a domain for this')
+    domain = f'sha1.{DOMAIN}'
+    tersed = world.run(servers.Tersed(servers.real_domains(world.server)))
+    user = world.account('old', domain)
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(user, f'127.0.0.1:{cable.port}',
+                          jid=f'{user}@{domain}/sdk', presence=0)
+    ready = await sdk.until('ready')
+    assert ready['mechanism'] == 'SCRAM-SHA-1'
+    assert ready['trips'] == '3'
+    assert cable.flights == [3]
+
+
+# -- networks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('what', ['hint', 'hint changed', 'a message'])
+async def test_connection_into_nothing_is_noticed(world, what):
+    """Nobody says that it is dead: the system's hint, or an answer that is due,
+    has to do."""
+    pair = await Pair.new(world, answer_ms=700)
+    await pair.both_ways('before')
+    pair.cable.holds = True
+    old, pair.cable.pairs = pair.cable.pairs, []
+    await pair.tell('into-nothing')
+    if what != 'a message':
+        await pair.sdk.do(what)
+        if what == 'hint':
+            await pair.sdk.until('lost', 3)
+    else:
+        await pair.sdk.until('lost', 5)
+    for writers in old:
+        for writer in writers:
+            writer.transport.abort()
+    pair.cable.holds = False
+    assert (await pair.sdk.until('ready'))['resumed'] == 'yes'
+    await pair.told('into-nothing')
+    await pair.both_ways('after')
+    await pair.silence()
+
+
+async def test_hint_on_a_good_connection_changes_nothing(world):
+    pair = await Pair.new(world)
+    await pair.sdk.do('hint')
+    await pair.both_ways('after')
+    await asyncio.sleep(0.3)
+    await pair.sdk.do('hint')
+    await asyncio.sleep(0.3)
+    assert not pair.sdk.seen('lost')
+    assert len(pair.cable.flights) == 1
+
+
+async def test_hint_ends_a_long_pause(world):
+    pair = await Pair.new(world, retry_least_ms=100000, retry_most_ms=100000)
+    pair.cable.cut()
+    lost = await pair.sdk.until('lost')
+    await pair.sdk.do('hint')
+    assert (await pair.sdk.until('ready', 5))['resumed'] == 'yes'
+    assert int(lost['again']) <= 100000
+
+
+async def test_what_is_sent_together_leaves_together(world):
+    pair = await Pair.new(world)
+    pair.cable.refuses = True
+    pair.cable.cut()
+    await pair.sdk.until('lost')
+    await pair.sdk.do(f'burst {pair.friend.jid} b 30')
+    await pair.sdk.until('posted', id='b29')
+    frames = (await pair.sdk.status())['frames_out']
+    pair.cable.refuses = False
+    await pair.sdk.do('hint')
+    await pair.sdk.until('ready')
+    await pair.told(*(f'b{i}' for i in range(30)))
+    await pair.sdk.do('wait')
+    await pair.sdk.until('idle')
+    # Two frames of the login, the burst, perhaps an acknowledgement.
+    more = int((await pair.sdk.status())['frames_out']) - int(frames)
+    assert 32 <= more <= 34
+    assert pair.cable.flights[-1] <= 3
+
+
+# -- ends ------------------------------------------------------------------------
+
+
+async def test_wrong_password_is_not_tried_again(world):
+    tersed = start(world)
+    user = world.account('wrong')
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(user, f'127.0.0.1:{cable.port}', password='no')
+    closed = await sdk.until('closed')
+    assert closed['code'] == str(EAUTH)
+    assert closed['condition'] == 'not-authorized'
+    assert not sdk.seen('lost')
+    await asyncio.sleep(1)
+    assert len(cable.flights) == 1
+    await sdk.do('send a@b id too late')
+    assert (await sdk.until('failed'))['code'] == str(EAUTH)
+
+
+async def test_conflict_is_not_tried_again(world):
+    """Another device that says that it is this one takes its place."""
+    pair = await Pair.new(world, device='one-and-only')
+    other = await world.sdk(pair.user, f'127.0.0.1:{pair.cable.port}',
+                            device='one-and-only')
+    await other.until('ready')
+    closed = await pair.sdk.until('closed')
+    assert closed['condition'] == 'conflict'
+    await asyncio.sleep(1)
+    assert not other.seen('closed') and not other.seen('lost')
+
+
+async def test_nobody_there_is_tried_until_somebody_is(world):
+    port = servers.free_port()
+    user = world.account('early')
+    sdk = await world.sdk(user, f'127.0.0.1:{port}')
+    await sdk.do(f'send {user}@{DOMAIN} id-self to myself')
+    await sdk.until('lost')
+    await sdk.until('lost')
+    tersed = start(world)
+    cable = await asyncio.start_server(
+        lambda r, w: asyncio.create_task(splice(r, w, tersed.port)),
+        '127.0.0.1', port)
+    assert (await sdk.until('ready'))['resumed'] == 'no'
+    await sdk.hear('to myself')
+    cable.close()
+
+
+async def splice(reader, writer, port):
+    there = await asyncio.open_connection('127.0.0.1', port)
+
+    async def carry(source, sink):
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+    await asyncio.gather(carry(reader, there[1]), carry(there[0], writer),
+                         return_exceptions=True)
+
+
+async def test_gives_up_after_as_many_tries_as_it_may(world):
+    sdk = await world.sdk('nobody', f'127.0.0.1:{servers.free_port()}',
+                          retries=3)
+    await sdk.until('closed')
+    assert len(sdk.seen('lost')) == 3
+
+
+async def test_full_outbox_says_so(world):
+    pair = await Pair.new(world, outbox_stanzas=10)
+    pair.cable.refuses = True
+    pair.cable.cut()
+    await pair.sdk.until('lost')
+    await pair.sdk.do(f'burst {pair.friend.jid} b 12')
+    await pair.sdk.until('failed', text='queue full')
+    assert len(pair.sdk.seen('posted')) == 10
+    status = await pair.sdk.status()
+    assert status['queued'] == '10'
+    pair.cable.refuses = False
+    await pair.sdk.until('ready')
+    await pair.told(*(f'b{i}' for i in range(10)))
+    await pair.sdk.do('wait')
+    await pair.sdk.until('idle')
+    await pair.tell('room')
+    await pair.told('room')
+    await pair.silence()
+
+
+async def takes_its_place(world, pair):
+    """One who insists on the same resource ends the session."""
+    thief = await world.sdk(pair.user, f'127.0.0.1:{pair.tersed.port}',
+                            jid=pair.sdk.jid, sasl2='off', presence=0)
+    await thief.until('ready')
+    await thief.do('close')
+    await thief.until('closed')
+
+
+@pytest.mark.parametrize('resend', ['yes', 'no'])
+async def test_session_that_is_gone_begins_anew(world, resend):
+    """The server knows nothing of the last one any more."""
+    pair = await Pair.new(world, resend=resend)
+    pair.cable.holds = True
+    await pair.tell('doubtful')
+    await pair.sdk.until('delivery', **{'is': 'sent', 'number': '2'})
+    pair.cable.refuses = True
+    pair.cable.cut()
+    pair.cable.holds = False
+    await pair.sdk.until('lost')
+    await pair.tell('later')
+    await takes_its_place(world, pair)
+    pair.cable.refuses = False
+    ready = await pair.sdk.until('ready')
+    assert ready['resumed'] == 'no'
+    await pair.sdk.until('delivery', number='3', **{'is': 'acked'})
+    if resend == 'yes':
+        await pair.sdk.until('delivery', number='2', **{'is': 'acked'})
+        await pair.told('doubtful')
+    else:
+        await pair.sdk.until('delivery', number='2', **{'is': 'failed'})
+    await pair.told('later')
+    await pair.both_ways('after')
+
+
+# -- the program is ended ------------------------------------------------------------
+
+
+async def test_program_that_was_killed_goes_on(world, tmp_path):
+    """In one round trip, with what had waited in its outbox."""
+    blob = str(tmp_path / 'session')
+    pair = await Pair.new(world)
+    await pair.both_ways('before')
+    pair.cable.refuses = True
+    pair.cable.cut()
+    await pair.sdk.until('lost')
+    await pair.tell('offline')
+    await pair.sdk.until('posted', id='id-offline')
+    await pair.sdk.do(f'export {blob}')
+    await pair.sdk.until('exported')
+    pair.sdk.process.kill()
+    await pair.say('away')
+    pair.cable.refuses = False
+    number = len(pair.cable.flights)
+    pair.sdk = await world.sdk(pair.user, f'127.0.0.1:{pair.cable.port}',
+                               restore=blob)
+    ready = await pair.sdk.until('ready')
+    assert ready['resumed'] == 'yes' and ready['trips'] == '1'
+    await pair.sdk.hear('away')
+    await pair.told('offline')
+    await pair.sdk.until('delivery', number='3', **{'is': 'acked'})
+    await pair.both_ways('after')
+    assert pair.cable.flights[number] >= 1
+    await pair.silence()
+
+
+async def test_old_export_costs_more_and_loses_nothing(world, tmp_path):
+    """It was made before the last messages: the server has more than it says,
+    and its token was used."""
+    blob = str(tmp_path / 'session')
+    pair = await Pair.new(world)
+    await pair.sdk.do(f'export {blob}')
+    await pair.sdk.until('exported')
+    await pair.both_ways('since')
+    pair.cable.cut()
+    await pair.sdk.until('ready')
+    pair.sdk.process.kill()
+    await pair.say('away')
+    pair.sdk = await world.sdk(pair.user, f'127.0.0.1:{pair.cable.port}',
+                               restore=blob)
+    await pair.sdk.until('ready')
+    await pair.sdk.until('message', body='away')
+    await pair.both_ways('after')
+
+
+async def test_export_of_another_account_is_refused(world, tmp_path):
+    blob = str(tmp_path / 'session')
+    pair = await Pair.new(world)
+    await pair.sdk.do(f'export {blob}')
+    await pair.sdk.until('exported')
+    other = await world.sdk('another', '127.0.0.1:1', restore=blob)
+    assert (await other.until('failed'))['what'] == 'new'
+    other.process = None
+
+
+# -- whatever breaks ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize('seed', [1, 2])
+async def test_every_message_once_and_in_order(world, seed):
+    """Cuts, stops and two proxies of which one is killed, by the dice."""
+    dice = random.Random(seed)
+    options = {'ack_delay': '20ms', 'hold': '10m'}
+    proxies = [start(world, **options), start(world, **options)]
+    cables = [await world.cable(p.port) for p in proxies]
+    pair = await Pair.new(
+        world, ','.join(f'127.0.0.1:{c.port}' for c in cables), proxies[0],
+        answer_ms=1000, ack_ms=200, retry_least_ms=20, retry_most_ms=100,
+        quiet=1)
+    up = down = 0
+    for turn in range(25):
+        for _ in range(dice.randrange(4)):
+            await pair.say(f'd{down}')
+            down += 1
+        for _ in range(dice.randrange(4)):
+            await pair.tell(f'u{up}')
+            up += 1
+        await asyncio.sleep(dice.choice((0, 0.005, 0.05, 0.2)))
+        fault = dice.choice(('cut', 'cut', 'stop', 'move', 'none'))
+        if turn == 12:
+            kill(world, proxies[0])
+            proxies[0] = start(world, **options)
+            cables[0].target = proxies[0].port
+        for cable in cables:
+            cable.holds = fault == 'stop'
+        if fault in ('cut', 'move'):
+            for cable in cables:
+                cable.cut()
+        if fault in ('stop', 'move'):
+            await pair.sdk.do('hint changed')
+        if fault == 'stop':
+            await asyncio.sleep(0.05)
+            for cable in cables:
+                cable.cut()
+                cable.holds = False
+    await pair.told(*(f'u{i}' for i in range(up)))
+    await pair.sdk.hear(*(f'd{i}' for i in range(down)))
+    await pair.sdk.do('wait')
+    await pair.sdk.until('idle')
+    status = await pair.sdk.status()
+    assert status['sessions'] == '1' and int(status['resumptions']) > 5
+    await pair.silence()
+    assert len(pair.sdk.seen('delivery', **{'is': 'acked'})) == up + 1
+
+
+async def test_over_tls_the_same(world):
+    tersed = start(world)
+    user = world.account('tls')
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(user, f'127.0.0.1:{cable.port}',
+                          ca=tersed.certificate)
+    await sdk.until('ready')
+    cable.cut()
+    ready = await sdk.until('ready')
+    assert ready['resumed'] == 'yes' and ready['trips'] == '1'
+    # ClientHello; then Finished, header and <authenticate/> together.
+    assert cable.flights[1] == 2

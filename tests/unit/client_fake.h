@@ -59,5 +59,16 @@ void fake_offer(struct fake *fake, const char *mechanisms);
 bool fake_sasl(struct fake *fake, const char *mechanism, const char *password);
 /* All from the preface to the bound resource. */
 void fake_login(struct fake *fake);
+/* Hangs up and waits for the next connection. */
+void fake_again(struct fake *fake);
+/* The offer of SASL2 with these mechanisms, with all that comes inline. */
+void fake_offer2(struct fake *fake, const char *mechanisms);
+/* The server's side of SASL2, whose <authenticate/> came last. True if the
+ * client may be let in: data is what <additional-data/> has to say then. */
+bool fake_sasl2(struct fake *fake, const char *mechanism, char data[512]);
+/* <success/> with that data (NULL: none) and `inner`, then features. */
+void fake_success2(struct fake *fake, const char *data, const char *inner);
+/* Header, offer, SASL2 and success, for a client that says all at once. */
+void fake_login2(struct fake *fake, const char *inner);
 
 #endif

@@ -47,10 +47,19 @@ void *__wrap_realloc(void *p, size_t n) {
 
 /* The client may leave at any point: what the fake misses is no failure. */
 static void serve(struct fake *fake) {
+    const bool *sasl2 = fake->arg;
+
     exempt = true;
-    fake_login(fake);
+    if (*sasl2)
+        fake_login2(fake, "<bound xmlns='" PHONE_NS_BIND2
+                          "'><enabled xmlns='" PHONE_NS_SM
+                          "' id='one' resume='true'/></bound>");
+    else
+        fake_login(fake);
     fake_send(fake, "<message from='a@b'><body>hello</body></message>");
     fake_expect(fake, "<presence");
+    if (*sasl2)
+        fake_expect(fake, " h='1'"); /* rides on it */
     fake_expect(fake, "<ping");
     fake_answer(fake, "<iq type='result' id='%s'/>");
     fake_expect(fake, "<close");
@@ -86,7 +95,7 @@ static bool use(struct terse_client *client) {
 }
 
 /* True if an allocation has failed. */
-static bool fail_at(int n) {
+static bool fail_at(int n, bool sasl2) {
     struct fake fake;
     struct terse_client *client;
     struct terse_client_options options;
@@ -94,14 +103,14 @@ static bool fail_at(int n) {
 
     atomic_store(&left, -1);
     atomic_store(&hit, false);
-    fake_start(&fake, serve, NULL);
+    fake_start(&fake, serve, &sasl2);
     terse_client_options_init(&options);
     options.clear = true;
     options.host = "127.0.0.1";
     options.port = fake.port;
     options.jid = FAKE_JID;
     options.password = FAKE_PASSWORD;
-    options.sasl2 = TERSE_CLIENT_OFF;
+    options.sasl2 = sasl2 ? TERSE_CLIENT_ON : TERSE_CLIENT_OFF;
     options.login_ms = WAIT;
     options.close_ms = 200;
     options.traffic = arm;
@@ -116,18 +125,28 @@ static bool fail_at(int n) {
     return atomic_load(&hit);
 }
 
-static void test_no_memory_is_survived(void **state) {
+static void sweep(bool sasl2) {
     int n = 0;
 
-    (void)state;
-    while (fail_at(n))
+    while (fail_at(n, sasl2))
         n += n < CLOSELY ? 1 : STRIDE;
     assert_true(n > CLOSELY);
+}
+
+static void test_no_memory_is_survived(void **state) {
+    (void)state;
+    sweep(false);
+}
+
+static void test_no_memory_is_survived_with_sasl2(void **state) {
+    (void)state;
+    sweep(true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_memory_is_survived),
+        cmocka_unit_test(test_no_memory_is_survived_with_sasl2),
     };
 
     return cmocka_run_group_tests_name("client_memory", tests, NULL, NULL);
