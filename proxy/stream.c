@@ -400,7 +400,9 @@ static void acknowledge(struct session *s, uint64_t now, bool there) {
     struct terse_error none = {0};
     struct sm_turn turn;
 
-    if (s->own && coalesces(s) && ack < s->config->coalesce)
+    /* A client that nobody looks at is told less often. It is asked less often,
+     * too: it cannot acknowledge what waits here. */
+    if (coalesces(s) && ack < s->config->coalesce)
         ack = s->config->coalesce;
     waits.ack = ack * 1000;
     turn = sm_turn(&s->sm, &waits, now, there, s->front.sent != s->front_sent,
