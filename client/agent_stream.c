@@ -9,7 +9,7 @@
 
 /* Time for which an acknowledgement waits for a frame that goes anyway, and
  * what one read of the client may put into a box that is all but full. */
-enum { ACK_WAIT = 5000, SLACK_STANZAS = 4096 };
+enum { SLACK_STANZAS = 4096 };
 
 static bool is(struct terse_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
@@ -320,7 +320,8 @@ static void acknowledge(struct agent_session *s, bool riding) {
     uint32_t h;
 
     note_handled(s);
-    if (phone_sm_due(sm, s->phone.handled, now, ACK_WAIT, riding, &h))
+    if (phone_sm_due(sm, s->phone.handled, now, s->agent->ack_ms, riding,
+                      &h))
         say_ack(s, h);
     else if (sm->tell_by &&
              (s->tell || !net_timer_new(&s->tell, &s->owner, tell, s)))

@@ -69,7 +69,7 @@ class Ejabberd(servers.Ejabberd):
 class Tersed(peers.Tersed):
     """Listens on all addresses; clock: how much faster its time runs."""
 
-    TIMES = {'ack_delay': 3, 'ack_timeout': 60, 'coalesce': 60,
+    TIMES = {'ack_delay': 10, 'ack_timeout': 60, 'coalesce': 60,
              'heartbeat': 300}
 
     def __init__(self, behind, certificate, clock=1, **options):
@@ -230,7 +230,8 @@ class Agent(Phone):
                        '127.0.0.1:5222', '--proxy',
                        f'{self.air.server}:{proxy.port}', '--ca-file',
                        server.ca, '--heartbeat',
-                       str(max(1, round(1680 / self.clock))))
+                       str(max(1, round(1680 / self.clock))), '--ack-delay',
+                       str(max(1, round(20 / self.clock))))
 
 
     def elsewhere(self, _):
@@ -256,7 +257,7 @@ class Agent(Phone):
 class Library(Phone):
     """libterse-client, told what to do by lines (session_driver.c)."""
 
-    ACK = 5  # its default, in seconds
+    ACK = 20  # its default, in seconds
 
     async def start(self, server):
         self.log, self.beside, self.lines = server.log, [], []
