@@ -558,6 +558,23 @@ static enum terse_client_err start(struct terse_client *client) {
     return client->state == STATE_CLOSED ? err : TERSE_CLIENT_OK;
 }
 
+/* Blocking style. What has ended since it was ready is for terse_client_recv
+ * to say. */
+static enum terse_client_err await_login(struct terse_client *client) {
+    uint64_t deadline = UINT64_MAX;
+
+    if (client->lasting)
+        deadline =
+            client_now() + (uint64_t)client->options.login_ms * client->n_hosts;
+    while (!client->ready_due && client->state < STATE_CLOSING &&
+           client_now() < deadline)
+        client_wait(client, deadline);
+    return client->ready_due                ? TERSE_CLIENT_OK
+           : client->state == STATE_CLOSED  ? client->why.code
+           : client->state == STATE_CLOSING ? TERSE_CLIENT_ECLOSED
+                                            : TERSE_CLIENT_ETIMEOUT;
+}
+
 enum terse_client_err terse_client_connect(struct terse_client *client) {
     enum terse_client_err err;
 
@@ -573,12 +590,7 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
             client->threaded = true;
         }
     } else if (!err) {
-        while (client_logging_in(client) && !client->ready_due)
-            client_wait(client, UINT64_MAX);
-        /* What has ended since is for terse_client_recv to say. */
-        if (!client->ready_due)
-            err = client->state == STATE_CLOSED ? client->why.code
-                                                : TERSE_CLIENT_ECLOSED;
+        err = await_login(client);
     }
     net_unlock(&client->owner);
     return err;

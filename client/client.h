@@ -224,6 +224,7 @@ struct terse_client {
     uint64_t heard;          /* from the other end, last */
     uint64_t asked;          /* when it was asked; 0: was not */
     uint64_t expected;       /* when it should have spoken; 0: no reason to */
+    bool by_silence;         /* it was asked for no other reason */
     uint32_t silence;        /* before it is asked: as learnt */
     uint32_t patience;       /* with its answer */
     bool peer_beats;         /* knows what a ping is */

@@ -203,6 +203,7 @@ void terse_client_hint_network(struct terse_client *client, bool changed) {
     } else if (client->state == STATE_READY && !changed && client->peer_beats) {
         client->patience = answer < 3000 ? answer : 3000;
         client->asked = client_now();
+        client->by_silence = false;
         if (client_put_beat(client, 1))
             client_flush_now(client);
         client_turn(client, false);

@@ -177,8 +177,7 @@ void client_heard(struct terse_client *client) {
     client->expected = 0;
     if (!client->asked)
         return;
-    if (client->asked >= client->heard ||
-        client->asked + client->patience > client->heard)
+    if (client->by_silence)
         learn(client, true);
     client->asked = 0;
     client->patience = client->options.answer_ms;
@@ -202,13 +201,14 @@ static void look_for_life(struct terse_client *client, uint64_t now) {
     if (!at || now < at)
         return;
     if (client->asked) {
-        if (!client->expected)
+        if (client->by_silence)
             learn(client, false);
         client_end(client, false, TERSE_CLIENT_ELOST, NULL,
                    "the other end does not answer");
         return;
     }
     client->asked = now;
+    client->by_silence = !client->expected || now < client->expected;
     if (client_put_beat(client, PING))
         client_flush(client);
 }

@@ -331,7 +331,8 @@ terse_client_new(struct terse_client **out,
 
 /* Connects, logs in, binds a resource, or goes on with the session.
  *   blocking   returns when that is done, or has failed: terse_client_why says
- *              more. At most login_ms for each host.
+ *              more. At most login_ms for each host; TERSE_CLIENT_ETIMEOUT
+ *              then, and one that restores goes on trying.
  *   callbacks  returns at once; on.ready, on.lost or on.closed is called later.
  *              An error means that none of them will be.
  * Once per client: TERSE_CLIENT_ESTATE afterwards. */

@@ -283,6 +283,7 @@ async def test_without_sasl2_it_logs_in_as_ever_and_learns(world):
     pair = await Pair.new(world, tersed=start(world, sasl2='off'))
     assert pair.ready['mechanism'].startswith('SCRAM-')
     flights = pair.cable.flights
+    assert pair.ready['trips'] == '6'
     assert len(flights) == 2  # the first flight was in vain, once
     await pair.both_ways('first')
     await pair.sdk.until('delivery', number='2', **{'is': 'acked'})
@@ -290,7 +291,7 @@ async def test_without_sasl2_it_logs_in_as_ever_and_learns(world):
     await pair.say('away')
     await pair.tell('offline')
     ready = await pair.sdk.until('ready')
-    assert ready['resumed'] == 'yes'
+    assert ready['resumed'] == 'yes' and ready['trips'] == '5'
     assert len(flights) == 3
     await pair.sdk.hear('away')
     await pair.told('offline')
@@ -341,6 +342,22 @@ async def test_connection_into_nothing_is_noticed(world, what):
     await pair.told('into-nothing')
     await pair.both_ways('after')
     await pair.silence()
+
+
+async def test_silence_is_asked_about(world):
+    """Nothing is sent, nothing is due: the heartbeat finds out."""
+    pair = await Pair.new(world, heartbeat_ms=300, answer_ms=500)
+    before = int((await pair.sdk.status())['frames_out'])
+    await asyncio.sleep(1.5)
+    beats = int((await pair.sdk.status())['frames_out']) - before
+    assert 3 <= beats <= 6
+    assert len(pair.cable.flights) == 1
+    pair.cable.holds = True
+    await pair.sdk.until('lost', 5)
+    pair.cable.cut()
+    pair.cable.holds = False
+    assert (await pair.sdk.until('ready'))['resumed'] == 'yes'
+    await pair.both_ways('after')
 
 
 async def test_hint_on_a_good_connection_changes_nothing(world):

@@ -564,6 +564,7 @@ static void stays(struct fake *fake) {
     fake_send(fake, HELLO);
     fake_expect(fake, "one");
     atomic_store(&stage, 1);
+    await_stage(2);
     fake_again(fake);
     expect_return(fake, "1");
     fake_success2(fake, ANSWER, RESUMED("0"));
@@ -609,6 +610,7 @@ static void test_export_goes_on_in_another_client(void **state) {
         fake_sleep(5);
     assert_int_equal(terse_client_export(client, &blob, &n), TERSE_CLIENT_OK);
     terse_client_free(client);
+    atomic_store(&stage, 2);
     options.restore = blob;
     options.n_restore = n;
     assert_int_equal(terse_client_new(&other, &options), TERSE_CLIENT_OK);
