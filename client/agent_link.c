@@ -17,13 +17,15 @@
  * session that one proxy alone can give back waits for it, where the client
  * could log in at another. DOUBT: of silence, until a tersed that has to
  * acknowledge something is asked whether it is there. HEADER: for which the
- * header waits for <authenticate/>. */
+ * header waits for <authenticate/>. STALE: after a return, in which the end may
+ * be that of an older connection. */
 enum {
     BACKOFF_LEAST = 500,
     BACKOFF_MOST = 30000,
     ELSEWHERE = 15000,
     DOUBT = 10000,
     HEADER = 1000,
+    STALE = 10000,
 };
 
 static bool is(struct terse_str s, const char *text) {
@@ -119,6 +121,11 @@ static void drop(struct agent_session *s) {
 bool link_may_return(const struct agent_session *s) {
     return !s->transparent && s->phone.id && s->phone.sm.on &&
            (s->phone.token || s->phone.secret);
+}
+
+bool link_may_be_stale(const struct agent_session *s) {
+    return s->state == AGENT_UP && s->phone.secret && link_may_return(s) &&
+           s->phone.back_at && session_now() - s->phone.back_at < STALE;
 }
 
 static void give_up(struct agent_session *s) {
@@ -431,6 +438,9 @@ static void success(void *arg, struct terse_node *node) {
                      "The proxy has not proved who it is.");
     } else if (!ok.resumed) {
         give_up(s);
+    } else if (!stream_resumes(s, ok.h)) {
+        /* Held by who does not know yet that it has gone elsewhere since. */
+        link_lost(s, NET_ECLOSED, "The proxy's session is an older one.");
     } else if (!take(&s->phone.token, ok.token)) {
         session_fail(s, "resource-constraint", NULL);
     } else if (session_move(s, AGENT_RESUMED)) {
@@ -438,7 +448,8 @@ static void success(void *arg, struct terse_node *node) {
                   s->phone.by_token ? "token" : "password", NULL);
         s->phone.home = s->proxy;
         s->phone.until = 0;
-        stream_resumed(s, ok.h);
+        s->phone.back_at = session_now();
+        stream_resumed(s);
         if (s->client_left && s->state == AGENT_UP)
             session_move(s, AGENT_CLOSE);
     }

@@ -443,7 +443,7 @@ static void pass_back(struct agent_session *s,
 }
 
 static void back_close(struct agent_session *s) {
-    if (s->state == AGENT_RETURNING)
+    if (s->state == AGENT_RETURNING || link_may_be_stale(s))
         link_lost(s, NET_EEOF, "The proxy has closed the stream.");
     else if (session_move(s, AGENT_CLOSED))
         session_close(s);

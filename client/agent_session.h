@@ -48,6 +48,7 @@ struct agent_phone {
     unsigned slot;
     unsigned attempt; /* to connect, since the last connection */
     uint64_t until;   /* ms: then it is given up */
+    uint64_t back_at; /* ms: when it was had back last */
 };
 
 struct agent_session {
@@ -142,8 +143,10 @@ void stream_from_client(struct agent_session *s, struct terse_node *node);
 void stream_from_proxy(struct agent_session *s,
                        const struct terse_frame_info *info,
                        const uint8_t *frame, size_t n);
+/* <resumed h='…'/>. False: h cannot be, so it is not where we left it. */
+bool stream_resumes(struct agent_session *s, uint32_t h);
 /* The session goes on: what tersed has not got goes again. */
-void stream_resumed(struct agent_session *s, uint32_t h);
+void stream_resumed(struct agent_session *s);
 /* At the end of an event: sends what waits, acknowledges. */
 void stream_turn(struct agent_session *s);
 /* Enough waits for tersed: the client is read no more. */
@@ -159,6 +162,10 @@ void link_dial(struct agent_session *s);
 void link_lost(struct agent_session *s, enum net_err why, const char *text);
 /* Whether the session could be had back on a new connection. */
 bool link_may_return(const struct agent_session *s);
+/* The same, where the end may be that of a connection which the session had
+ * before: a tersed that still held it may have been quicker to say yes than the
+ * server was to tell it that the session had gone elsewhere meanwhile. */
+bool link_may_be_stale(const struct agent_session *s);
 /* What comes from tersed until it has given the session back. */
 void link_from_proxy(struct agent_session *s,
                      const struct terse_frame_info *info, const uint8_t *frame,

@@ -253,6 +253,8 @@ static bool may_return(struct agent_session *s, const uint8_t *frame,
         return false;
     if (strcmp(erring.condition, "connection-timeout") == 0)
         return true;
+    if (strcmp(erring.condition, "conflict") == 0)
+        return link_may_be_stale(s);
     for (size_t i = 0; i < sizeof(leave) / sizeof(leave[0]); i++)
         if (strcmp(erring.condition, leave[i]) == 0)
             return s->phone.secret != NULL;
@@ -286,15 +288,14 @@ void stream_from_proxy(struct agent_session *s,
     }
 }
 
-void stream_resumed(struct agent_session *s, uint32_t h) {
+bool stream_resumes(struct agent_session *s, uint32_t h) {
     uint32_t more;
 
-    if (!phone_sm_resumed(&s->phone.sm, h, &more) ||
-        !phone_box_acked(&s->phone.box, more)) {
-        session_fail(s, "undefined-condition",
-                     "The proxy acknowledges what it was not sent.");
-        return;
-    }
+    return phone_sm_resumed(&s->phone.sm, h, &more) &&
+           phone_box_acked(&s->phone.box, more);
+}
+
+void stream_resumed(struct agent_session *s) {
     phone_box_rewind(&s->phone.box);
     s->phone.box_asked = false;
     s->phone.features_due = true;

@@ -589,6 +589,8 @@ class SlixmppClient(Client):
 
     def make(self, user, password, domain, resource, mechanism, manage):
         mechanisms = {'use_mechs': {mechanism}} if mechanism else {}
+        # As a user has to say it, who trusts the way to the agent.
+        mechanisms['unencrypted_plain'] = mechanism == 'PLAIN'
         x = _Slixmpp(self, f'{user}@{domain}/{resource}', password,
                      plugin_config={'feature_mechanisms': mechanisms})
         x.auto_authorize = None  # the scenario answers
