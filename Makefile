@@ -209,6 +209,11 @@ bench-air: ## of these, what a phone pays on the air, beside ejabberd by TLS and
 	@$(MAKE) all $(O)/bin/e2e-session_driver
 	@O='$(O)' bench/run air
 
+scale-table: ## docs/scale.md's arithmetic, from the JSON of bench-connections and bench-proxy
+	@O='$(O)' scripts/scale-table
+
+.PHONY: scale-table
+
 lint: ## format, #include directions, white space, cppcheck
 	@scripts/deps $(DEPS_LINT)
 	@scripts/lint $(OWN_C)

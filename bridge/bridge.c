@@ -9,7 +9,9 @@
 /* What a leg holds beside one frame before there is a connection. */
 enum { BRIDGE_HELD = 65536 };
 /* Of terse.Frame, first bytes (docs/wire.md). */
-enum { TAG_OPEN = 0x6a, TAG_PING = 0x60, PING = 1, PONG = 0, FIELD_BEAT = 21 };
+enum { TAG_OPEN = 0x6a, TAG_PING = 0x60, PING = 1, PONG = 0 };
+/* Of terse.Frame, beside its open. */
+enum { FIELD_BEAT = 21, FIELD_WAIT = 23, FIELD_WAIT_BYTES = 24 };
 
 struct net_marks bridge_marks(const struct bridge *bridge) {
     size_t most = bridge->limits->stanza_bytes > bridge->limits->frame_bytes
@@ -107,7 +109,8 @@ void bridge_header(char *out, const char *from, const char *to,
     append(out, " version='1.0' xml:lang='en'>");
 }
 
-void bridge_error(char *out, const char *condition, const char *text) {
+void bridge_error(char *out, const char *condition, const char *text,
+                  const char *more) {
     append(out, "<stream:error><");
     append(out, condition);
     append(out, " xmlns='" BRIDGE_NS_ERRORS "'/>");
@@ -116,6 +119,8 @@ void bridge_error(char *out, const char *condition, const char *text) {
         bridge_escape(out, strlen(out) + 600, text);
         append(out, "</text>");
     }
+    if (more)
+        append(out, more);
     append(out, "</stream:error>" BRIDGE_FOOTER);
 }
 
@@ -127,6 +132,7 @@ void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
     memset(leg, 0, sizeof(*leg));
     leg->bridge = bridge;
     leg->dialling = dialling;
+    leg->wait = leg->wait_bytes = UINT32_MAX;
     net_framer_init(&leg->framer, framing, bridge->limits->frame_bytes);
 }
 
@@ -241,9 +247,13 @@ static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *v) {
     return false;
 }
 
-/* Looks beside a header for what the other end says of heartbeats. What is
- * malformed is the codec's to refuse. */
-static void hear_beat(struct frame_leg *leg, const uint8_t *p, size_t n) {
+static uint32_t at_most(uint64_t v, uint32_t most) {
+    return v < most ? (uint32_t)v : most;
+}
+
+/* Looks beside a header for what the other end says of heartbeats, and of what
+ * may wait. What is malformed is the codec's to refuse. */
+static void hear_bounds(struct frame_leg *leg, const uint8_t *p, size_t n) {
     const uint8_t *end = p + n;
     uint64_t tag, v;
 
@@ -253,7 +263,11 @@ static void hear_beat(struct frame_leg *leg, const uint8_t *p, size_t n) {
         else if ((tag & 7) != 0)
             return;
         if (tag == FIELD_BEAT << 3)
-            leg->beat = v < 86400 ? (uint32_t)v : 86400;
+            leg->beat = at_most(v, 86400);
+        else if (tag == FIELD_WAIT << 3)
+            leg->wait = at_most(v, UINT32_MAX);
+        else if (tag == FIELD_WAIT_BYTES << 3)
+            leg->wait_bytes = at_most(v, UINT32_MAX);
     }
 }
 
@@ -444,8 +458,10 @@ enum net_err frame_leg_next(struct frame_leg *leg, const uint8_t **frame,
         *n = 0;
         return err;
     }
-    if (*n && (*frame)[0] == TAG_OPEN && !leg->beat)
-        hear_beat(leg, *frame, *n);
+    if (*n && (*frame)[0] == TAG_OPEN && !leg->bound) {
+        leg->bound = true;
+        hear_bounds(leg, *frame, *n);
+    }
     work = work_of_thread(leg->bridge);
     err = work ? need_peer(leg) : NET_ENOMEM;
     if (err)

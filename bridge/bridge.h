@@ -58,10 +58,13 @@ struct frame_leg {
     bool opened;             /* a header went out on this leg */
     bool beat_said;          /* the other end knows that we know heartbeats */
     bool asked;              /* a ping is out, and nothing was heard since */
+    bool bound;              /* the other end's first header has come */
     uint64_t sent;           /* bytes queued so far */
     uint32_t beat;           /* seconds that the other end said; 0: it cannot */
-    bool holding;            /* frames wait in held for the connection */
-    struct terse_buf held;   /* each with its length before it, as a uint32_t */
+    uint32_t wait;         /* seconds and bytes for which the other end lets */
+    uint32_t wait_bytes;   /* frames wait; UINT32_MAX: it did not say */
+    bool holding;          /* frames wait in held for the connection */
+    struct terse_buf held; /* each with its length before it, as a uint32_t */
 };
 
 void frame_leg_init(struct frame_leg *leg, const struct bridge *bridge,
@@ -148,8 +151,10 @@ enum { BRIDGE_TEXT = 2048 };
 /* "<?xml …?><stream:stream …>" into out[BRIDGE_TEXT]; from, to, id: NULL for
  * none. */
 void bridge_header(char *out, const char *from, const char *to, const char *id);
-/* Appends <stream:error> and the footer. */
-void bridge_error(char *out, const char *condition, const char *text);
+/* Appends <stream:error> and the footer. more: XML of a condition of its own
+ * beside it (RFC 6120 section 4.9.4), NULL: none. */
+void bridge_error(char *out, const char *condition, const char *text,
+                  const char *more);
 
 #define BRIDGE_FOOTER "</stream:stream>"
 

@@ -78,7 +78,7 @@ static void tell_client(struct agent_session *s, const char *condition,
         bridge_header(xml, s->asked[0] ? s->asked : NULL, NULL, id);
     s->front.opened = true;
     if (condition)
-        bridge_error(xml, condition, text);
+        bridge_error(xml, condition, text, NULL);
     else
         strcat(xml, BRIDGE_FOOTER);
     xml_leg_say(&s->front, xml);

@@ -146,6 +146,11 @@ static const struct config_row config_rows[] = {
      "When it is lost, the server is read no more at that."},
     {"hold_bytes", ROW_BYTES, "256k", true, AT(hold_bytes), 1024, 67108864,
      NULL, "The same in bytes."},
+    {"location", ROW_STRING, NULL, true, AT(location), 0, 0, NULL,
+     "Where clients reach this very tersed, `one.example.net:5351`, if a load\n"
+     "balancer stands before several: they are told so (XEP-0198, "
+     "<enabled/>),\n"
+     "since it alone holds their sessions and knows their tokens."},
     {"token_lifetime", ROW_DURATION, "1440m", true, AT(token_lifetime), 100,
      24 * HOUR, NULL,
      "Time for which a client may come back by a token (XEP-0484), if its\n"
@@ -153,9 +158,9 @@ static const struct config_row config_rows[] = {
     {"coalesce", ROW_DURATION, "60s", true, AT(coalesce), 0, HOUR, NULL,
      "Time for which presence, chat states and acknowledgements wait for a\n"
      "frame that may not, while the client is inactive (XEP-0352); 0s: they\n"
-     "do not wait."},
+     "do not wait. A client may ask for less, never for more."},
     {"coalesce_bytes", ROW_BYTES, "8k", true, AT(coalesce_bytes), 0, 1048576,
-     NULL, "Bytes of them that may wait."},
+     NULL, "Bytes of them that may wait; likewise."},
     {"connect_timeout", ROW_DURATION, "15s", true, AT(connect_timeout), 100,
      HOUR, NULL, "Time to find and reach the XMPP server."},
     {"negotiate_timeout", ROW_DURATION, "15s", true, AT(negotiate_timeout), 100,
@@ -258,6 +263,7 @@ void config_rele(struct config *config) {
     net_tls_rele(config->tls);
     free(config->certificate);
     free(config->ticket_secret);
+    free(config->location);
     free(config->key);
     free(config->ws_path);
     free(config->ws_origins);

@@ -63,6 +63,7 @@ struct config {
     /* the side of the clients: door.h */
     char *certificate, *key; /* PEM files, or NULL */
     char *ticket_secret;     /* a file, or NULL */
+    char *location;          /* for <enabled/>, or NULL */
     uint32_t clear;          /* enum clear_mode */
     uint32_t handshake_timeout;
     uint32_t native, sp, websocket; /* enum switch_mode: bindings */

@@ -306,6 +306,77 @@ bool login_early(struct session *s, const uint8_t *frame, size_t n) {
     return s->state != STATE_OVER && s->login->step == LOGIN_JUMP;
 }
 
+/* ---- a server that speaks it itself
+ * ----------------------------------------------- */
+
+/* Stanzas may follow in the same flight: they count if what was asked for is
+ * granted. */
+static void watch(struct session *s, struct terse_node *node) {
+    struct sasl2 *sasl = &s->login->sasl;
+    const char *condition;
+    bool good = sasl2_read(node, sasl, &condition);
+
+    OPENSSL_cleanse(sasl->initial, sizeof(sasl->initial));
+    sm_failed(&s->sm); /* what an earlier try asked for */
+    if (good && (sasl->enable || sasl->resume))
+        sm_enable(&s->sm);
+}
+
+void login_watch(struct session *s, const struct terse_frame_info *info,
+                 const uint8_t *frame, size_t n) {
+    if (!is(info->name, "authenticate") || !have_login(s))
+        return;
+    if (!read_frame(s, frame, n, watch))
+        session_fail(s, "bad-format", "An element of SASL2 that is none.");
+}
+
+static bool read_h(const struct terse_node *node, uint32_t *h) {
+    struct terse_str value;
+    char text[16], *end;
+    unsigned long v;
+
+    if (!terse_node_attr(node, "", "h", &value) || value.n == 0 ||
+        value.n >= sizeof(text) || value.p[0] < '0' || value.p[0] > '9')
+        return false;
+    memcpy(text, value.p, value.n);
+    text[value.n] = '\0';
+    v = strtoul(text, &end, 10);
+    *h = (uint32_t)v;
+    return !*end && v <= UINT32_MAX;
+}
+
+/* In <success/>, or in its <bound/>. */
+static const struct terse_node *find_sm(const struct terse_node *node,
+                                        const char *name) {
+    const struct terse_node *child = terse_node_child(node), *found;
+
+    for (; child; child = terse_node_next(child)) {
+        if (terse_node_is(child, NS_SM, name))
+            return child;
+        if (terse_node_is(child, NS_BIND2, "bound") &&
+            (found = find_sm(child, name)))
+            return found;
+    }
+    return NULL;
+}
+
+void login_watched(struct session *s, const struct terse_node *success) {
+    const struct terse_node *resumed = find_sm(success, "resumed");
+    uint32_t h, since = s->sm.up;
+
+    if (!s->login)
+        return;
+    if (resumed && s->sm.enabling && read_h(resumed, &h)) {
+        sm_resumed(&s->sm, true, h, s->login->sasl.h);
+        s->sm.up += since;
+    } else if (find_sm(success, "enabled")) {
+        sm_enabled(&s->sm, true);
+    } else {
+        sm_failed(&s->sm);
+    }
+    login_fini(s);
+}
+
 /* ---- after SASL
  * --------------------------------------------------------------- */
 
@@ -398,6 +469,21 @@ static void sasl_step(struct session *s, const struct terse_node *node) {
 /* ---- the second stream
  * ------------------------------------------------------------- */
 
+static enum terse_err put_enabled(const struct session *s,
+                                  struct terse_buf *xml) {
+    const struct login *login = s->login;
+    const char *location = s->config->location;
+    enum terse_err err = sasl2_print(xml, "<enabled xmlns='" NS_SM "'");
+
+    if (!err && login->sm_id[0])
+        err = sasl2_print(xml, " id='%s' resume='true'", login->sm_id);
+    if (!err && login->sm_id[0] && location)
+        err = sasl2_print(xml, " location='%s'", location);
+    if (!err && login->sm_max)
+        err = sasl2_print(xml, " max='%u'", (unsigned)login->sm_max);
+    return err ? err : sasl2_print(xml, "/>");
+}
+
 static enum terse_err put_success(struct session *s, struct terse_buf *xml) {
     struct login *login = s->login;
     const struct sasl2 *sasl = &login->sasl;
@@ -425,15 +511,8 @@ static enum terse_err put_success(struct session *s, struct terse_buf *xml) {
                                "ns:xmpp-stanzas'/></failed>");
     if (!err && login->jid[0])
         err = sasl2_print(xml, "<bound xmlns='" NS_BIND2 "'>");
-    if (!err && login->enabled) {
-        err = sasl2_print(xml, "<enabled xmlns='" NS_SM "'");
-        if (!err && login->sm_id[0])
-            err = sasl2_print(xml, " id='%s' resume='true'", login->sm_id);
-        if (!err && login->sm_max)
-            err = sasl2_print(xml, " max='%u'", (unsigned)login->sm_max);
-        if (!err)
-            err = sasl2_print(xml, "/>");
-    }
+    if (!err && login->enabled)
+        err = put_enabled(s, xml);
     if (!err && login->enable_failed)
         err = sasl2_print(xml, "<failed xmlns='" NS_SM
                                "'><feature-not-implemented xmlns='urn:ietf:"
@@ -656,8 +735,7 @@ static void enabled(struct session *s, const struct terse_node *node) {
 
 static void sm_element(struct session *s, const struct terse_node *node) {
     struct login *login = s->login;
-    struct terse_str name = terse_node_name(node), value;
-    char h[16] = "";
+    struct terse_str name = terse_node_name(node);
 
     if (login->step == LOGIN_ENABLE && is(name, "enabled")) {
         enabled(s, node);
@@ -665,10 +743,7 @@ static void sm_element(struct session *s, const struct terse_node *node) {
         login->enable_failed = true;
         finish(s);
     } else if (login->step == LOGIN_RESUME && is(name, "resumed") &&
-               terse_node_attr(node, "", "h", &value) && value.n > 0 &&
-               value.n < sizeof(h)) {
-        memcpy(h, value.p, value.n);
-        login->sm_h = (uint32_t)strtoul(h, NULL, 10);
+               read_h(node, &login->sm_h)) {
         login->resumed = true;
         finish(s);
     } else if (login->step == LOGIN_RESUME && is(name, "failed")) {

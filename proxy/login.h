@@ -48,6 +48,12 @@ void login_from_client(struct session *s, const struct terse_frame_info *info,
 /* A token in the client's first flight: true, if the session that it is for may
  * be here, which will be known soon. */
 bool login_early(struct session *s, const uint8_t *frame, size_t n);
+/* An element of XEP-0388 from the client, to a server that speaks it itself: it
+ * passes, but what goes along with it is to be known here. */
+void login_watch(struct session *s, const struct terse_frame_info *info,
+                 const uint8_t *frame, size_t n);
+/* That server's <success/>; or that of a login without XEP-0388. */
+void login_watched(struct session *s, const struct terse_node *success);
 /* An element of the server's while the login is under way. True: it is dealt
  * with; the session may have failed. */
 bool login_from_server(struct session *s, struct terse_node *node);

@@ -189,8 +189,10 @@ static void end(struct session *s, enum net_close front, enum net_close back) {
               NULL);
 }
 
-/* A header of ours for a client that got none; and then what `xml` adds. */
-static void say(struct session *s, const char *condition, const char *text) {
+/* A header of ours for a client that got none, and then an error, or none;
+ * more: as bridge_error has it. */
+static void say_more(struct session *s, const char *condition, const char *text,
+                     const char *more) {
     char xml[BRIDGE_TEXT], id[17];
     uint64_t random = 0;
 
@@ -201,11 +203,15 @@ static void say(struct session *s, const char *condition, const char *text) {
     snprintf(id, sizeof(id), "%016" PRIx64, random);
     bridge_header(xml, s->asked[0] ? s->asked : NULL, NULL, id);
     if (condition)
-        bridge_error(xml, condition, text);
+        bridge_error(xml, condition, text, more);
     else
         strcat(xml, BRIDGE_FOOTER);
     if (frame_leg_say(&s->front, xml))
         log_event(LOG_WARN, s->id, "unsaid", "condition", condition, NULL);
+}
+
+static void say(struct session *s, const char *condition, const char *text) {
+    say_more(s, condition, text, NULL);
 }
 
 static void footer(struct session *s) {
@@ -215,6 +221,11 @@ static void footer(struct session *s) {
 }
 
 void session_fail(struct session *s, const char *condition, const char *text) {
+    session_fail_more(s, condition, text, NULL);
+}
+
+void session_fail_more(struct session *s, const char *condition,
+                       const char *text, const char *more) {
     if (s->state == STATE_OVER)
         return;
     log_event(LOG_WARN, s->id, "failed", "condition", condition, "text", text,
@@ -222,7 +233,7 @@ void session_fail(struct session *s, const char *condition, const char *text) {
     if (s->server_error)
         say(s, NULL, NULL); /* the client knows worse already */
     else
-        say(s, condition, text);
+        say_more(s, condition, text, more);
     frame_leg_bye(&s->front, condition);
     footer(s);
     end(s, NET_CLOSE_LINGER, NET_CLOSE_LINGER);
@@ -470,14 +481,20 @@ static bool of_sasl2(const struct terse_frame_info *info) {
            memcmp(info->ns.p, BRIDGE_NS_SASL2, info->ns.n) == 0;
 }
 
+/* A login of ours is under way: the server has to hear nothing else. */
+static bool logging_in(const struct session *s) {
+    return s->login &&
+           (s->login->step == LOGIN_JUMP || s->login->step == LOGIN_AUTH);
+}
+
 /* What came before its time, once it has come: for XEP-0388 that is when the
  * features tell who speaks it. */
 static void take_early(struct session *s) {
     struct terse_buf early = s->early;
     struct terse_frame_info info;
 
-    if (!early.len || s->state != STATE_LOGIN ||
-        (s->login && s->login->step == LOGIN_JUMP) || !s->back.conn)
+    if (!early.len || (s->state != STATE_LOGIN && s->state != STATE_UP) ||
+        logging_in(s) || !s->back.conn)
         return;
     if (!s->featured &&
         !terse_frame_info(s->bridge.schema, terse_buf_data(&early), early.len,
@@ -659,8 +676,14 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
     if (!session_move(s, EVENT_CLIENT_ELEMENT) || answered(s, info) ||
         stream_from_client(s, info, frame, n))
         return;
-    if (s->state == STATE_LOGIN && s->offered && of_sasl2(info)) {
-        login_from_client(s, info, frame, n);
+    if (s->state == STATE_LOGIN && of_sasl2(info)) {
+        if (s->offered) {
+            login_from_client(s, info, frame, n);
+            return;
+        }
+        login_watch(s, info, frame, n);
+    } else if (s->state == STATE_LOGIN && s->offered && logging_in(s)) {
+        come_early(s, frame, n); /* behind <authenticate/>: for later */
         return;
     }
     if (xml_leg_decode(&s->back, frame, n, &error)) {
@@ -840,6 +863,8 @@ static void step_late(void *arg) {
         hang_up(s, "connection-timeout",
                 "handshake_timeout: no binding is known");
     } else if (!s->watching) {
+        /* Who has come back may yet find the session at the server. */
+        s->footed |= s->state == STATE_RESUMING;
         session_fail(s, "remote-connection-failed",
                      "The server did not answer in time.");
     } else if (stuck(s->front.conn, s->watch_front)) {

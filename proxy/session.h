@@ -88,6 +88,9 @@ void session_shed(struct session *s);
 NET_NODISCARD bool session_move(struct session *s, enum event event);
 /* Ends it with a stream error to the client and a footer to the server. */
 void session_fail(struct session *s, const char *condition, const char *text);
+/* The same, with a condition of its own beside (XML). */
+void session_fail_more(struct session *s, const char *condition,
+                       const char *text, const char *more);
 void session_fail_error(struct session *s, const struct terse_error *error,
                         const char *side);
 /* The same for a limit of the configuration, which is counted; the text begins

@@ -12,6 +12,8 @@
 
 /* Of terse.Frame (schemas/xep0198.proto): <r/>, and <a/> before its h. */
 enum { TAG_REQUEST = 0x20, TAG_ACK = 0x28 };
+/* Of <handled-count-too-high/>, at most. */
+enum { TOO_HIGH = 128 };
 
 /* ---- elements
  * --------------------------------------------------------------------- */
@@ -60,17 +62,28 @@ static bool node_h(const struct terse_node *node, uint32_t *h) {
            number(value.p, value.n, h);
 }
 
+/* XEP-0198 section 6: h came, and no more than `sent` can be. */
+static void too_high(char out[TOO_HIGH], uint32_t h, uint32_t sent) {
+    snprintf(out, TOO_HIGH,
+             "<handled-count-too-high xmlns='" NS_SM "' h='%" PRIu32
+             "' send-count='%" PRIu32 "'/>",
+             h, sent);
+}
+
 /* ---- from the client
  * -------------------------------------------------------------- */
 
 static void client_acks(struct session *s, uint32_t h) {
+    char more[TOO_HIGH];
     uint32_t n;
 
-    if (sm_client_acks(&s->sm, h, &n))
+    if (sm_client_acks(&s->sm, h, &n)) {
         queue_acked(&s->queue, n);
-    else
-        session_fail(s, "undefined-condition",
-                     "handled-count-too-high: there were not so many stanzas.");
+        return;
+    }
+    too_high(more, h, s->sm.down + s->sm.skew);
+    session_fail_more(s, "undefined-condition",
+                      "There were not so many stanzas.", more);
 }
 
 /* False: the server wants to know as well. */
@@ -120,12 +133,12 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
                         const uint8_t *frame, size_t n) {
     uint32_t h = 0;
 
-    if (s->state != STATE_UP)
-        return false;
     if (is_stanza(info->name, info->ns)) {
-        sm_up(&s->sm);
+        sm_up(&s->sm); /* behind <authenticate/>, too */
         return false;
     }
+    if (s->state != STATE_UP)
+        return false;
     if (is(info->ns, NS_CSI))
         return client_state(s, info->name);
     if (!is(info->ns, NS_SM))
@@ -161,6 +174,19 @@ static void resumed(struct session *s, const struct terse_node *node) {
     s->sm.up += since;
 }
 
+static void server_too_high(struct session *s, uint32_t h) {
+    char xml[BRIDGE_TEXT], more[TOO_HIGH];
+
+    too_high(more, h, s->sm.up);
+    snprintf(xml, sizeof(xml),
+             "<stream:error><undefined-condition xmlns='" BRIDGE_NS_ERRORS
+             "'/>%s</stream:error>",
+             more);
+    xml_leg_say(&s->back, xml);
+    session_fail(s, "remote-connection-failed",
+                 "The server acknowledges what it was not sent.");
+}
+
 bool stream_from_server(struct session *s, const struct terse_node *node) {
     struct terse_str name = terse_node_name(node);
     uint32_t h;
@@ -183,9 +209,11 @@ bool stream_from_server(struct session *s, const struct terse_node *node) {
     }
     if (!is(name, "a"))
         return false;
-    if (!node_h(node, &h) || !sm_server_acks(&s->sm, h))
+    if (!node_h(node, &h))
         session_fail(s, "remote-connection-failed",
-                     "The server acknowledges what it was not sent.");
+                     "The server's acknowledgement has no h.");
+    else if (!sm_server_acks(&s->sm, h))
+        server_too_high(s, h);
     return true;
 }
 
@@ -234,8 +262,22 @@ static bool may_wait(const struct terse_node *node) {
     return state;
 }
 
+/* For how long, in milliseconds, and how much: the operator says the most, the
+ * client may say less. */
+static uint32_t wait_ms(const struct session *s) {
+    uint64_t said = (uint64_t)s->front.wait * 1000;
+
+    return said < s->config->coalesce ? (uint32_t)said : s->config->coalesce;
+}
+
+static uint32_t wait_bytes(const struct session *s) {
+    return s->front.wait_bytes < s->config->coalesce_bytes
+               ? s->front.wait_bytes
+               : s->config->coalesce_bytes;
+}
+
 static bool coalesces(const struct session *s) {
-    return s->inactive && s->config->coalesce;
+    return s->inactive && wait_ms(s);
 }
 
 /* Into the queue. */
@@ -319,8 +361,8 @@ enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
         return flush(s);
     metrics_add(&s->server->metrics, METRIC_COALESCED, 1);
     if (!s->flush_by)
-        s->flush_by = server_now() + (uint64_t)s->config->coalesce * 1000;
-    return s->queue.waiting > s->config->coalesce_bytes ? flush(s) : TERSE_OK;
+        s->flush_by = server_now() + (uint64_t)wait_ms(s) * 1000;
+    return s->queue.waiting > wait_bytes(s) ? flush(s) : TERSE_OK;
 }
 
 void stream_client_state(struct session *s, bool active) {
@@ -402,8 +444,8 @@ static void acknowledge(struct session *s, uint64_t now, bool there) {
 
     /* A client that nobody looks at is told less often. It is asked less often,
      * too: it cannot acknowledge what waits here. */
-    if (coalesces(s) && ack < s->config->coalesce)
-        ack = s->config->coalesce;
+    if (coalesces(s) && ack < wait_ms(s))
+        ack = wait_ms(s);
     waits.ack = ack * 1000;
     turn = sm_turn(&s->sm, &waits, now, there, s->front.sent != s->front_sent,
                    s->heard);

@@ -206,6 +206,8 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         if (s->state == STATE_LOGIN)
             return login_features(s, node);
     }
+    if (event == EVENT_SUCCESS || event == EVENT_SUCCESS2)
+        login_watched(s, node);
     err = stream_pass(s, node);
     s->server_error |= event == EVENT_SERVER_ERROR;
     if (!err && event == EVENT_SUCCESS)

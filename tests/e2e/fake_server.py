@@ -133,9 +133,9 @@ class FakeServer:
     jid = 'user@fake.example.net/r'
 
     def __init__(self, features=FEATURES, bound_features=BOUND_FEATURES,
-                 tls=None, chunk=0):
+                 tls=None, chunk=0, kind=Session):
         self.features, self.bound_features = features, bound_features
-        self.tls, self.chunk = tls, chunk
+        self.tls, self.chunk, self.kind = tls, chunk, kind
         self.sessions = []
         self.bound = asyncio.Queue()
         self.tasks = []
@@ -147,7 +147,7 @@ class FakeServer:
         return self
 
     async def accepted(self, reader, writer):
-        session = Session(self, reader, writer)
+        session = self.kind(self, reader, writer)
         self.sessions.append(session)
         self.tasks.append(asyncio.current_task())
         await session.run()
@@ -221,10 +221,10 @@ class RawPeer:
         self.received = bytearray()
 
     @classmethod
-    async def dial(cls, port):
+    async def dial(cls, port, tls=None):
         peer = cls()
-        peer.reader, peer.writer = await asyncio.open_connection('127.0.0.1',
-                                                                 port)
+        peer.reader, peer.writer = await asyncio.open_connection(
+            '127.0.0.1', port, **(tls or {}))
         return peer
 
     async def send(self, data, chunk=0):

@@ -55,28 +55,34 @@ class Scram:
 
 
 class Phone:
+    bounds = b''  # fields of Frame beside its header
+    tls = {}      # asyncio.open_connection's options for it
+
     def __init__(self, user, password, domain, agent=AGENT):
         self.user, self.password = user, password
         self.domain, self.agent = domain, agent
-        self.id = self.token = self.jid = None
+        self.id = self.token = self.jid = self.location = None
         self.handled = self.sent = self.acked = 0
         self.counting = False
         self.peer, self.inbox = None, []
 
     async def connect(self, port):
-        self.peer = await RawPeer.dial(port)
+        self.peer = await RawPeer.dial(port, self.tls)
         self.out, self.known = b'TRS1', 0
         # What was counted as heard was heard.
         self.inbox = [e for e in self.inbox if e.tag == CLIENT + 'message']
         self.trips, self.waiting = 0, False
         self.counting = False
 
+    def open(self):
+        self.out += native(frame_of(HEADER.format(self.domain)) + self.bounds)
+
     def write(self, *elements):
         for xml in elements:
             self.out += native(frame_of(xml))
             if self.counting and xml.startswith(('<message', '<presence',
                                                  '<iq')):
-                self.sent += 1
+                self.sent = (self.sent + 1) % 2 ** 32
 
     async def flush(self):
         if self.out:
@@ -95,9 +101,16 @@ class Phone:
         if element.tag == SM + 'a':
             self.acked = int(element.get('h'))
         elif self.counting and element.tag.startswith(CLIENT):
-            self.handled += 1
+            self.handled = (self.handled + 1) % 2 ** 32
         if element.tag == SASL2 + 'success':
             self.success(element)
+        elif element.tag == SM + 'enabled':
+            self.id = element.get('id')
+            self.handled = self.sent = self.acked = 0
+            self.counting = True
+        elif element.tag == SM + 'resumed':
+            self.acked = int(element.get('h'))
+            self.counting = True
         self.inbox.append(element)
 
     def success(self, element):
@@ -107,7 +120,7 @@ class Phone:
         if token is not None:
             self.token = token.get('token')
         if enabled is not None:
-            self.id = enabled.get('id')
+            self.id, self.location = enabled.get('id'), enabled.get('location')
             self.handled = self.sent = self.acked = 0
             self.counting = True
         if resumed is not None:
@@ -131,6 +144,8 @@ class Phone:
                 self.peer.received += data
                 frames, _ = split_frames(self.peer.received, native)
                 for frame in frames[self.known:]:
+                    if frame[0] == 0x6a:  # open, and bounds beside it
+                        frame = frame[:2 + frame[1]]
                     self.got(xml_of(frame))
                 self.known = len(frames)
         return await asyncio.wait_for(read(), timeout)
@@ -158,7 +173,7 @@ class Phone:
     async def login(self, port, resume=None, token=True, **options):
         """SCRAM, from the first flight on. The <success/>, or <failure/>."""
         await self.connect(port)
-        self.write(HEADER.format(self.domain))
+        self.open()
         scram = Scram(self.user, self.password)
         extra = ("<request-token xmlns='urn:xmpp:fast:0' "
                  "mechanism='HT-SHA-256-NONE'/>" if token else '')
@@ -176,13 +191,39 @@ class Phone:
             await self.expect(lambda e: e.tag == FEATURES)
         return step
 
+    async def classic(self, port, resume=None):
+        """SASL as RFC 6120 has it, then XEP-0198 by itself: <resumed/>,
+        <enabled/> or <failed/>."""
+        await self.connect(port)
+        self.open()
+        await self.expect(lambda e: e.tag == FEATURES)
+        initial = b64(f'\0{self.user}\0{self.password}'.encode())
+        await self.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+                        f"mechanism='PLAIN'>{initial}</auth>")
+        step = await self.expect(lambda e: e.tag.startswith(SASL))
+        assert step.tag == SASL + 'success', step.tag
+        await self.send(HEADER.format(self.domain))
+        await self.expect(lambda e: e.tag == FEATURES)
+        if resume:
+            await self.send(f"<resume xmlns='urn:xmpp:sm:3' h='{self.handled}' "
+                            f'previd={quoteattr(resume)}/>')
+        else:
+            await self.send(
+                "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:"
+                "xmpp-bind'/></iq>")
+            bound = await self.expect(lambda e: e.get('id') == 'b')
+            self.jid = bound.findtext('.//{urn:ietf:params:xml:ns:xmpp-bind}jid')
+            await self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        return await self.expect(lambda e: e.tag in (
+            SM + 'resumed', SM + 'enabled', SM + 'failed'))
+
     async def comeback(self, port, token=None, user=None, resume=None,
                        count=None, early=True):
         """By a token. The <success/>, or <failure/>."""
         token, sent = token or self.token, self.sent
         await self.connect(port)
         proof = hmac.digest(token.encode(), b'Initiator', 'sha256')
-        self.write(HEADER.format(self.domain))
+        self.open()
         if not early:
             await self.expect(lambda e: e.tag == FEATURES)
         self.authenticate('HT-SHA-256-NONE',

@@ -3,22 +3,18 @@ deploy/'s files for HAProxy. (deploy/ejabberd.yml is in test_proxy_flow.py; what
 needs no running program is in tests/check/65-deploy.)"""
 import asyncio
 import os
-import re
-import shutil
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
+import balanced
 import servers
 from drivers import CLIENT
 from test_limits import FAKE, Scene, message
 from test_proxy_flow import round_trip
 from test_proxy_limits import until, watched
-
-HAPROXY = shutil.which('haproxy', path='/usr/sbin:/usr/bin')
 
 
 @pytest.fixture
@@ -112,55 +108,36 @@ async def test_reload_keeps_connections(world):
     await round_trip(client, session, 'stays')
 
 
-@pytest.mark.skipif(not HAPROXY, reason='no haproxy here')
-async def test_haproxy_sends_clients_to_who_is_ready(world, tmp_path):
-    """deploy/haproxy.cfg with ports of ours and two tersed: one that drains or
-    has no server gets no more clients, one that is back gets some."""
+@pytest.mark.skipif(not balanced.PATH, reason='no haproxy here')
+async def test_haproxy_sends_clients_to_who_is_ready(world):
+    """deploy/haproxy/haproxy.cfg with two tersed: one that drains or has no server
+    gets no more clients, one that is back gets some."""
     fakes = [await world.fake(), await world.fake()]
     proxies = [watched(world, fake.port, drain_timeout='10s',
                        proxy_protocol_from='127.0.0.1')
                for fake in fakes]
-    with open(os.path.join(servers.ROOT, 'deploy', 'haproxy.cfg')) as f:
-        text = f.read()
-    entry, line = servers.free_port(), re.compile(r'^    server one .*$', re.M)
-    assert 'send-proxy-v2 check' in line.search(text)[0]
-    text = line.sub('\n'.join(
-        f'    server s{i} 127.0.0.1:{p.port} send-proxy-v2 check addr 127.0.0.1 '
-        f'port {p.admin} inter 100ms fall 1 rise 1'
-        for i, p in enumerate(proxies)), text)
-    text = text.replace('bind :5334', f'bind 127.0.0.1:{entry}')
-    config = tmp_path / 'haproxy.cfg'
-    config.write_text(text)
-    log = open(tmp_path / 'log', 'w')
-    haproxy = subprocess.Popen([HAPROXY, '-db', '-f', str(config)],
-                               stdout=log, stderr=log)
-    try:
-        world.port = entry
-        await until(lambda: all(p.get('/readyz')[0] == 200 for p in proxies))
+    haproxy = world.run(balanced.Haproxy(proxies))
+    world.port = haproxy.port
+    await until(lambda: all(p.get('/readyz')[0] == 200 for p in proxies))
 
-        async def where():
-            """Which server a new client gets to."""
-            client = await world.log_in()
-            session = await next_session(fakes)
-            await round_trip(client, session, 'through')
-            # Now, since without HAProxy it could not take its leave.
-            await client.close()
-            world.clients.remove(client)
-            return fakes.index(session.server)
-        servers.wait_port(entry, lambda: haproxy.poll() is None, 'haproxy')
-        await asyncio.sleep(0.5)
-        assert {await where() for _ in range(4)} == {0, 1}
-        proxies[0].terminate()
-        await asyncio.sleep(0.5)
-        for _ in range(3):
-            assert await where() == 1
-        # While they still can: a pair0 socket without a peer waits for one.
-        for client in world.clients:
-            await client.close()
-    finally:
-        haproxy.terminate()
-        haproxy.wait(10)
-        log.close()
+    async def where():
+        """Which server a new client gets to."""
+        client = await world.log_in()
+        session = await next_session(fakes)
+        await round_trip(client, session, 'through')
+        # Now, since without HAProxy it could not take its leave.
+        await client.close()
+        world.clients.remove(client)
+        return fakes.index(session.server)
+    await asyncio.sleep(0.5)
+    assert {await where() for _ in range(4)} == {0, 1}
+    proxies[0].terminate()
+    await asyncio.sleep(0.5)
+    for _ in range(3):
+        assert await where() == 1
+    # While they still can: a pair0 socket without a peer waits for one.
+    for client in world.clients:
+        await client.close()
 
 
 async def next_session(fakes):

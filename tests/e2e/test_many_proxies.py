@@ -1,0 +1,155 @@
+"""Two tersed behind HAProxy in front of ejabberd, from the files of
+deploy/haproxy/ and deploy/ejabberd.yml, and in front of Prosody: no store is
+shared, and nothing is lost when one dies."""
+import asyncio
+import os
+import signal
+import socket
+import ssl
+
+import pytest
+
+import balanced
+import servers
+from phone import CLIENT, SASL2, SM, Phone
+from servers import DOMAIN
+from test_limits import Scene
+from test_proxy_limits import until
+
+pytestmark = pytest.mark.skipif(not balanced.PATH, reason='no haproxy here')
+PHONE = '127.0.0.2'  # an address of its own
+
+
+@pytest.fixture(params=['ejabberd', 'prosody'])
+def world(request):
+    scene = Scene()
+    scene.server = request.getfixturevalue(request.param)
+    return scene
+
+
+async def cluster(world):
+    folder = world.directory()
+    certificate = servers.certificate(os.path.join(folder, 'pem'), DOMAIN)
+    secret = os.path.join(folder, 'secret')
+    with open(secret, 'wb') as f:
+        f.write(os.urandom(32))
+    proxies = [world.run(balanced.Deployed(
+        name, getattr(world.server, 'deployed', world.server.starttls),
+        world.server.ca, certificate, secret))
+        for name in ('one', 'two')]
+    world.context = ssl.create_default_context(cafile=certificate)
+    world.balancer = world.run(balanced.Haproxy(proxies))
+    await until(lambda: ready(world.balancer.port))
+    return proxies
+
+
+def ready(port):
+    """Whether HAProxy has somebody to pass a connection on to."""
+    try:
+        with socket.create_connection(('127.0.0.1', port), 2) as s:
+            s.settimeout(0.2)
+            return s.recv(1) != b''
+    except TimeoutError:
+        return True  # it waits for our first word
+    except OSError:
+        return False
+
+
+async def phone_of(world, stem):
+    user = world.account(stem)
+    phone = Phone(user, f'pw-{user}', DOMAIN)
+    phone.tls = {'ssl': world.context, 'server_hostname': DOMAIN,
+                 'local_addr': (PHONE, 0)}
+    success = await phone.login(world.balancer.port)
+    assert success.tag == SASL2 + 'success'
+    assert phone.trips == 2
+    await phone.send('<presence/>')
+    await phone.expect(lambda e: e.tag == CLIENT + 'presence')
+    host, _, port = phone.location.partition(':')
+    assert host == DOMAIN  # which the tests' resolver does not know
+    phone.back = int(port)
+    return phone
+
+
+async def say(phone, other, *texts):
+    await phone.send(*(f"<message to='{other.jid}' type='chat'><body>{t}</body>"
+                       '</message>' for t in texts))
+
+
+async def hear(phone, *texts):
+    for text in texts:
+        got = await phone.expect(
+            lambda e: e.findtext(CLIENT + 'body') is not None)
+        assert got.findtext(CLIENT + 'body') == text
+
+
+async def test_phone_comes_back_through_the_other_after_kill(world):
+    """The one it was on gets kill -9. It still dials where it was told to, and
+    HAProxy knows better: what the other one does not know, the server does."""
+    proxies = await cluster(world)
+    phone = await phone_of(world, 'phone')
+    friend = await phone_of(world, 'friend')
+    assert phone.back != friend.back  # leastconn: one on each
+    dead = next(p for p in proxies if p.location == phone.back)
+    await say(friend, phone, 'one', 'two')
+    await hear(phone, 'one', 'two')
+    phone.handled -= 1  # 'two' never made it
+    await say(phone, friend, 'up one')
+    await hear(friend, 'up one')
+    dead.process.send_signal(signal.SIGKILL)
+    dead.process.wait()
+    await say(friend, phone, 'three')
+    failure = await phone.comeback(phone.back)
+    assert failure.tag == SASL2 + 'failure'  # it knows no such token
+    success = await phone.login(phone.back, resume=phone.id)
+    assert int(success.find(SM + 'resumed').get('h')) == phone.sent
+    assert phone.trips == 2
+    await hear(phone, 'two', 'three')
+    await say(phone, friend, 'up two')
+    await hear(friend, 'up two')
+    # The one that died comes again, and new phones get there.
+    dead.start()
+    third = await phone_of(world, 'third')
+    while third.back != dead.location:
+        await asyncio.sleep(0.3)
+        third = await phone_of(world, 'third')
+    await say(third, phone, 'from the new one')
+    await hear(phone, 'from the new one')
+
+
+async def test_phone_comes_back_to_the_one_that_holds_it(world):
+    """Each time in one round trip, though HAProxy would send a new phone to the
+    other one; both see the phone's own address."""
+    proxies = await cluster(world)
+    phones = [await phone_of(world, 'phone') for _ in range(3)]
+    for turn in range(3):
+        for phone in phones:
+            await phone.drop()
+        for phone, other in zip(phones, phones[1:] + phones[:1]):
+            success = await phone.comeback(phone.back)
+            assert success.tag == SASL2 + 'success', turn
+            assert phone.trips == 1
+        for phone, other in zip(phones, phones[1:] + phones[:1]):
+            await say(phone, other, f'turn {turn}')
+            await hear(other, f'turn {turn}')
+    for proxy in proxies:
+        assert proxy.logged(f'event=proxied peer={PHONE}')
+        assert not proxy.logged('event=resumed peer=127.0.0.1')
+
+
+def visit(world, port, ticket=None):
+    """TLS 1.2, where Python gives the ticket out at once."""
+    with socket.create_connection(('127.0.0.1', port), 10) as s:
+        with world.context.wrap_socket(s, server_hostname=DOMAIN,
+                                       session=ticket) as tls:
+            return tls.session_reused, tls.session
+
+
+async def test_ticket_of_one_is_good_at_the_other(world):
+    proxies = await cluster(world)
+    world.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    reused, ticket = await asyncio.to_thread(visit, world, proxies[0].location)
+    assert not reused
+    reused, _ = await asyncio.to_thread(visit, world, proxies[1].location,
+                                        ticket)
+    assert reused
