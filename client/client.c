@@ -461,7 +461,7 @@ static void end_call(struct terse_client *client) {
     net_lock(&client->owner);
     client->calling = false;
     if (client->held_back)
-        client_flush_now(client);
+        client_flush(client); /* unless somebody holds a cork */
 }
 
 /* Waits for the next stanza, calling back for all else meanwhile. With the
