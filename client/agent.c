@@ -19,6 +19,9 @@
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
 /* Of heartbeats, in milliseconds. */
 enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+/* In milliseconds: many programs write a receipt and a marker one after the
+ * other. */
+enum { GATHER = 20 };
 /* Of what waits for tersed's acknowledgement. */
 enum { BOX_STANZAS = 1000, BOX_BYTES = 1024 * 1024 };
 
@@ -161,6 +164,7 @@ static int prepare(struct agent *agent, const char *address) {
     agent->stall_ms = 60000;
     agent->beat_most = heartbeat * 1000;
     agent->ack_ms = ack * 1000;
+    agent->gather_ms = GATHER;
     agent->beat_least =
         agent->beat_most < BEAT_LEAST ? agent->beat_most : BEAT_LEAST;
     atomic_init(&agent->beat_ms,

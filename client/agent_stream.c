@@ -7,8 +7,7 @@
 #include "client/agent_session.h"
 #include "client/client.h"
 
-/* Time for which an acknowledgement waits for a frame that goes anyway, and
- * what one read of the client may put into a box that is all but full. */
+/* What one read of the client may put into a box that is all but full. */
 enum { SLACK_STANZAS = 4096 };
 
 static bool is(struct terse_str s, const char *text) {
@@ -26,7 +25,8 @@ void stream_init(struct agent_session *s) {
 void stream_fini(struct agent_session *s) {
     phone_box_fini(&s->phone.box);
     net_timer_free(s->tell);
-    s->tell = NULL;
+    net_timer_free(s->more);
+    s->tell = s->more = NULL;
 }
 
 bool stream_full(const struct agent_session *s) {
@@ -103,6 +103,28 @@ static bool send_box(struct agent_session *s) {
     return true;
 }
 
+static void tell(void *arg) { session_go_on(arg); }
+
+/* A stanza goes to tersed: is there time for another? */
+static void gather(struct agent_session *s, enum bridge_slight how) {
+    if (how == BRIDGE_SAYS || s->state != AGENT_UP ||
+        (!s->more && net_timer_new(&s->more, &s->owner, tell, s))) {
+        s->urgent = true;
+    } else if (!s->gather_by) {
+        s->gather_by = session_now() + s->agent->gather_ms;
+        net_timer_set(s->more, s->agent->gather_ms);
+    }
+}
+
+bool stream_gathers(struct agent_session *s) {
+    if (s->gather_by && !s->urgent && s->state == AGENT_UP &&
+        session_now() < s->gather_by)
+        return true;
+    s->gather_by = 0;
+    s->urgent = false;
+    return false;
+}
+
 static void put(struct agent_session *s, const struct terse_node *node) {
     uint32_t revision =
         s->linked ? frame_leg_revision(&s->back) : s->phone.revision;
@@ -124,6 +146,7 @@ static void put(struct agent_session *s, const struct terse_node *node) {
         session_fail(s, "resource-constraint", NULL);
     else if (s->state == AGENT_UP)
         send_box(s);
+    gather(s, bridge_slight(node));
 }
 
 /* ---- from the client
@@ -161,6 +184,7 @@ static void pass(struct agent_session *s, const struct terse_node *node) {
 
     if (s->state != AGENT_UP || !s->linked || !send_box(s))
         return;
+    s->urgent = true;
     err = frame_leg_encode(&s->back, TERSE_ELEMENT, node, &error);
     if (err)
         session_fail_net(s, err);
@@ -312,8 +336,6 @@ void stream_resumed(struct agent_session *s) {
 /* ---- what is due
  * ---------------------------------------------------------------------- */
 
-static void tell(void *arg) { session_go_on(arg); }
-
 /* <a/> with what goes now anyway, or when it has waited. */
 static void acknowledge(struct agent_session *s, bool riding) {
     struct phone_sm *sm = &s->phone.sm;
@@ -321,8 +343,7 @@ static void acknowledge(struct agent_session *s, bool riding) {
     uint32_t h;
 
     note_handled(s);
-    if (phone_sm_due(sm, s->phone.handled, now, s->agent->ack_ms, riding,
-                      &h))
+    if (phone_sm_due(sm, s->phone.handled, now, s->agent->ack_ms, riding, &h))
         say_ack(s, h);
     else if (sm->tell_by &&
              (s->tell || !net_timer_new(&s->tell, &s->owner, tell, s)))

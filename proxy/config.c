@@ -131,6 +131,10 @@ static const struct config_row config_rows[] = {
     {"ack_delay", ROW_DURATION, "10s", true, AT(ack_delay), 0, MINUTE, NULL,
      "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
      "goes to the client anyway. What a client asks for does not wait."},
+    {"gather", ROW_DURATION, "20ms", true, AT(gather), 0, 1000, NULL,
+     "Time for which receipts, markers, chat states and presence wait for\n"
+     "each other, or for anything else, to leave in one packet; to clients\n"
+     "that logged in by XEP-0388. 0s: they do not wait."},
     {"ack_timeout", ROW_DURATION, "60s", true, AT(ack_timeout), 100, HOUR, NULL,
      "Silence after which a client that acknowledges by itself is asked to;\n"
      "others are asked after ack_delay."},
