@@ -596,6 +596,18 @@ enum terse_client_err terse_client_connect(struct terse_client *client) {
     return err;
 }
 
+/* All that waits, if it leaves in time. */
+static void send_out(struct terse_client *client) {
+    uint64_t deadline = client_now() + client->options.close_ms;
+    size_t n;
+
+    client_pump(client);
+    client_flush_now(client);
+    while (client->state == STATE_READY && phone_box_peek(&client->box, &n) &&
+           client_now() < deadline)
+        client_wait(client, deadline);
+}
+
 enum terse_client_err terse_client_close(struct terse_client *client) {
     static const struct terse_client_error not_connected = {
         .code = TERSE_CLIENT_ECLOSED, .text = "not connected"};
@@ -607,7 +619,7 @@ enum terse_client_err terse_client_close(struct terse_client *client) {
         client_finish(client, false, &not_connected);
     } else if (client->state < STATE_CLOSING) {
         client_iq_abort(client, TERSE_CLIENT_ECLOSED);
-        client_pump(client);
+        send_out(client);
         client_put_close(client);
         client_flush_now(client);
         if (client->state < STATE_CLOSING) {

@@ -2,8 +2,9 @@
  * client_export.c: a session as bytes, so that a program that was ended goes on
  * with it. Numbers are varints; strings have their length before them:
  *
- *   "TRSX" 1  account  full JID  device  id  token  host of the token
- *   mechanism  flags  in  acked  last number
+ *   "TRSX" 1  account  full JID  device  id  token  host that made it, with
+ *   its port and schema revision
+ *   mechanism  flags  in  acked  last number  schema revision of frames
  *   stanzas in the outbox: how many; each: number, flags, frame
  *   stanzas not given out: how many; each: its count, frame
  */
@@ -58,6 +59,7 @@ static bool put_session(const struct terse_client *client,
            put_string(buf, client->token) &&
            put_string(buf, client->hosts[client->token_host].name) &&
            put_number(buf, client->hosts[client->token_host].port) &&
+           put_number(buf, client->hosts[client->token_host].revision) &&
            put_string(buf, client->best) && put_number(buf, flags) &&
            put_number(buf, client->sm.in) &&
            put_number(buf, client->sm.out_acked) &&
@@ -211,6 +213,7 @@ static void get_account(struct terse_client *client, struct blob *blob) {
 static void get_host(struct terse_client *client, struct blob *blob) {
     char *name = get_string(blob);
     uint64_t port = get_number(blob, UINT16_MAX);
+    uint32_t revision = (uint32_t)get_number(blob, UINT32_MAX);
     uint32_t i = 0;
 
     while (name && i < client->n_hosts &&
@@ -219,6 +222,7 @@ static void get_host(struct terse_client *client, struct blob *blob) {
         i++;
     if (name && i < client->n_hosts) {
         client->host = client->token_host = i;
+        client->hosts[i].revision = revision;
     } else {
         client_wipe_free(client->token);
         client->token = NULL;

@@ -144,6 +144,9 @@ void client_link_lost(struct terse_client *client,
 
     client->lost = *why;
     client->lost_due = true;
+    /* It may not have known what was said first. */
+    if (client->state == STATE_OPENING)
+        client->hosts[client->host].revision = 1;
     client_move(client, EVENT_LOST);
     client_sasl_fini(&client->sasl);
     if (was_ready && lived >= SHORT_MS) {
@@ -169,6 +172,8 @@ void client_link_again(struct terse_client *client) {
     client_cut(client, NET_CLOSE_ABORT);
     client_move(client, EVENT_LOST);
     client_sasl_fini(&client->sasl);
+    if (!client->sm.on || !client->sm_id)
+        client_iq_orphans(client);
     net_timer_set(client->timer, 0);
 }
 

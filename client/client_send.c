@@ -242,8 +242,12 @@ void client_pump(struct terse_client *client) {
             return;
         sent = true;
     }
-    if (sent)
-        client_turn(client, true);
+    if (!sent)
+        return;
+    /* An acknowledgement, or whatever there is. */
+    if (client->sm.on && !client->expected)
+        client->expected = client_now() + client->options.answer_ms;
+    client_turn(client, true);
 }
 
 void terse_client_cork(struct terse_client *client) {

@@ -222,8 +222,6 @@ void client_turn(struct terse_client *client, bool riding) {
 
     if (client->state != STATE_READY || !client->conn)
         return;
-    if (riding && client->sm.on && !client->expected)
-        client->expected = now + client->options.answer_ms;
     if (phone_sm_due(&client->sm, client_handled(client), now,
                      client->options.ack_ms, riding, &h)) {
         put_h(client, h);

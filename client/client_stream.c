@@ -284,6 +284,7 @@ void client_unpause(struct terse_client *client) {
         return;
     client->paused = false;
     take_frames(client);
+    client_flush(client);
     if (client->conn && !client->paused)
         net_conn_resume(client->conn);
 }

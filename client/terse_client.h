@@ -374,7 +374,7 @@ struct terse_client_status {
     bool lasting;          /* it can be resumed */
     uint32_t sessions;     /* logins that began a session, so far */
     uint32_t resumptions;  /* logins that went on with one */
-    uint32_t attempts;     /* that failed since the last login */
+    uint32_t attempts;     /* that failed in a row */
     uint32_t round_trips;  /* of the last login, after TCP and TLS */
     uint32_t queued, sent; /* stanzas in the outbox: that wait, that are not
                               acknowledged */

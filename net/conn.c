@@ -416,12 +416,15 @@ static bool conn_decrypt(struct net_conn *conn) {
     size_t n;
     enum tls_step step = tls_read(conn->tls, plain, sizeof(plain), &n);
 
-    /* The last words of a failed handshake, too: the alert. */
-    conn_send(conn);
+    /* The last words of a failed handshake, too: the alert. But what the owner
+     * has to say first goes with the end of the handshake, in one packet. */
+    if (step != TLS_READY)
+        conn_send(conn);
     switch (step) {
     case TLS_READY:
         conn->secured = true;
         conn->ops->secured(conn->arg);
+        conn_send(conn);
         return true;
     case TLS_DATA:
         conn->ops->data(conn->arg, plain, n);

@@ -457,8 +457,11 @@ static void acknowledge(struct session *s, uint64_t now, bool there) {
 void stream_turn(struct session *s) {
     uint64_t now = server_now();
 
-    if (s->state == STATE_RESUMING && sm_settled(&s->sm)) {
+    /* First of all: a server may hold back what it has to say, its <a/> too,
+     * from a client that is inactive. */
+    if (s->state == STATE_RESUMING)
         stream_client_state(s, true);
+    if (s->state == STATE_RESUMING && sm_settled(&s->sm)) {
         hold_answer(s);
         s->inactive = false;
         s->flush_by = 1;

@@ -16,7 +16,6 @@
  *   quiet=1      no line for "delivery … sent" and "… queued"
  *   whole=1      messages are told as `stanza xml=X`, with all they hold
  *   trace=1      moves of the state machine, on stderr
- *   frames=1     frames and bytes that passed, in `status` (always counted)
  *
  * Commands (what follows the last word is taken up to the end of the line):
  *   connect
@@ -26,13 +25,17 @@
  *   xml XML                any stanza           -> posted number=…
  *   iq TYPE TO PAYLOAD     TO: - for the account -> answer …, some time later
  *   state NUMBER           -> state number=1 is=acked
- *   status                 -> status ready=yes sessions=1 …
+ *   status                 -> status ready=yes sessions=1 … frames_in=
+ *                          frames_out= bytes_in= bytes_out= (with framing,
+ *                          before TLS) host=
  *   active, inactive       client state
  *   hint, hint changed     the network is back; or our address is another one
  *   export FILE            -> exported bytes=N, or failed …
  *   cork, uncork           what is sent between leaves in one piece
- *   wait                   -> idle, once nothing is left in the outbox
- *   pause MS               handles no stanza for so long
+ *   wait                   -> idle, once nothing is left in the outbox, or
+ *                          failed what=wait after 60 s; until then no further
+ *                          command is read
+ *   pause MS               so long until the next stanza is handled
  *   close                  the polite end        -> closed …
  *   quit                   the impolite one: the session stays; so does the end
  *                          of stdin
@@ -346,7 +349,7 @@ static bool set_other(const char *name, const char *value) {
     else if (strcmp(name, "trace") == 0)
         options.trace = on ? on_trace : NULL;
     else
-        return strcmp(name, "frames") == 0;
+        return false;
     return true;
 }
 
@@ -496,15 +499,16 @@ static void export_to(struct terse_client *client, const char *path) {
 
 static void wait_idle(struct terse_client *client) {
     const struct timespec pause = {0, 5000000};
-    struct terse_client_status s;
+    struct terse_client_status s = {.queued = 1};
 
-    for (;;) {
-        terse_client_status(client, &s);
-        if (s.queued + s.sent == 0)
-            break;
+    for (int i = 0; i < 12000 && s.queued + s.sent > 0; i++) {
         nanosleep(&pause, NULL);
+        terse_client_status(client, &s);
     }
-    tell("idle");
+    if (s.queued + s.sent > 0)
+        failed("wait", TERSE_CLIENT_ETIMEOUT);
+    else
+        tell("idle");
 }
 
 /* False: it was the last one. */
