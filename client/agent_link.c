@@ -109,7 +109,8 @@ static void begin_beat(struct agent_session *s) {
 static void drop(struct agent_session *s) {
     net_dial_cancel(s->dial);
     s->dial = NULL;
-    frame_leg_close(&s->back, NET_CLOSE_ABORT, 0);
+    net_conn_close(s->back.conn, NET_CLOSE_ABORT, 0);
+    s->back.conn = NULL;
     s->linked = false;
     s->back.asked = false;
     net_timer_free(s->beat);
@@ -400,7 +401,7 @@ static void try_again(void *arg) {
     frame_leg_fini(&s->back);
     frame_leg_init(&s->back, &s->agent->bridge, NET_FRAMING_NATIVE, true);
     frame_leg_hold(&s->back);
-    s->skip = true;
+    s->close_said = false;
     link_dial(s);
 }
 

@@ -160,11 +160,13 @@ def wait(port):
     raise SystemExit('a program does not listen')
 
 
-def clear():
-    """What tells the agent to do without TLS, if it needs to be told."""
+def options():
+    """What tells the agent to do without TLS, and with no session of its own,
+    if it needs to be told."""
     text = subprocess.run([f'{BIN}/terse-agent', '--help'],
-                          capture_output=True).stdout
-    return ['--clear'] if b'--clear' in text else []
+                          capture_output=True, text=True).stdout
+    return [option for option in ('--clear', '--transparent')
+            if option in text]
 
 
 def main():
@@ -189,7 +191,7 @@ def measure():
     try:
         for command in ([f'{BIN}/tersed', conf.name],
                         [f'{BIN}/terse-agent', '--proxy', f'127.0.0.1:{port}',
-                         '--listen', f'127.0.0.1:{entry}', *clear()]):
+                         '--listen', f'127.0.0.1:{entry}', *options()]):
             programs.append(subprocess.Popen(command,
                                              stderr=subprocess.DEVNULL))
         wait(port)

@@ -35,14 +35,21 @@ WAYS = {
     'slixmpp-tls': (SlixmppClient, 'tls_agent'),
     'pair0-tls': (Pair0Client, 'tls_bridge'),
     'pair0-wss': (Pair0Client, 'wss_bridge'),
+    'slixmpp-phone': (SlixmppClient, 'phone_agent'),
+    'libstrophe-phone': (StropheClient, 'phone_agent'),
+    'xml-phone': (XmlClient, 'phone_agent'),
 }
+
+# Entries that give their client a session of their own: it finds no stream
+# management, and the resource that it gets is not the one it asked for.
+PHONES = {'phone_agent'}
 
 # Which of them each server is reached by. All to ejabberd; the second server
 # changes nothing on the client's side, so there the control and three of ours.
 SERVERS = {
     'ejabberd': list(WAYS),
     'prosody': ['slixmpp-direct', 'slixmpp-terse', 'pair0-terse',
-                'pair0-tls'],
+                'pair0-tls', 'slixmpp-phone'],
 }
 
 
@@ -112,8 +119,9 @@ def server(request):
 class World:
     """Accounts and clients of one test."""
 
-    def __init__(self, server, kind, port):
+    def __init__(self, server, kind, port, phone=False):
         self.server, self.kind, self.port = server, kind, port
+        self.phone = phone  # see PHONES
         self.clients = []
 
     def name(self, stem):
@@ -170,6 +178,12 @@ def tls_agent(tersed):
 
 
 @pytest.fixture(scope='session')
+def phone_agent(tersed):
+    yield from _run(servers.Agent(tersed.port, tersed.certificate,
+                                  phone=True).start())
+
+
+@pytest.fixture(scope='session')
 def tls_bridge(tersed):
     yield from _run(Bridge(tersed.port, tersed.certificate, DOMAIN,
                            'tls').start())
@@ -191,4 +205,4 @@ def world(request, way, server):
     kind, entry = WAYS[way]
     port = (server.plain if entry == 'plain'
             else request.getfixturevalue(entry).port)
-    return World(server, kind, port)
+    return World(server, kind, port, entry in PHONES)

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "client/agent.h"
 
@@ -33,6 +35,8 @@ struct world {
     struct terse_peer *peer; /* hears the agent; remembers nothing */
     struct terse_work work;
     char *xml;         /* the last frame that tersed got, as XML */
+    bool in_plain;     /* whether "see you tomorrow" stands in it as it is */
+    uint8_t revision;  /* of the schemas, that tersed says; 0: nothing */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
 };
@@ -193,6 +197,12 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
     assert_int_equal(terse_encode(e->w->agent.schema, &terse_limits_default,
                                   event, node, &frame, NULL),
                      TERSE_OK);
+    if (event == TERSE_OPEN && e->w->revision) {
+        uint8_t said[] = {0xa0, 0x01, e->w->revision}; /* terse.Frame, 20 */
+
+        assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
+                         TERSE_OK);
+    }
     net_framer_init(&f, NET_FRAMING_NATIVE, 1 << 24);
     send_all(e->w->proxy, header, net_framer_header(&f, frame.len, header),
              e->piece);
@@ -251,6 +261,8 @@ static const char *proxy_hears(struct world *w) {
                                   terse_buf_data(&plain), plain.len,
                                   TERSE_STANDALONE, &out, NULL),
                      TERSE_OK);
+    w->in_plain =
+        memmem(terse_buf_data(&plain), plain.len, "see you tomorrow", 16);
     terse_buf_fini(&plain);
     free(frame);
     w->xml = info.kind == TERSE_CLOSE
@@ -453,6 +465,570 @@ static void test_agent_thousand_stanzas_in_one_write_pass(void **state) {
     free(xml);
 }
 
+/* ---- a session of its own
+ * ---------------------------------------------------------------- */
+
+#define OFFER                                                                  \
+    "<stream:features><mechanisms xmlns='" SASL_NS "'>"                        \
+    "<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism>"           \
+    "</mechanisms><authentication xmlns='urn:xmpp:sasl:2'>"                    \
+    "<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><inline>"   \
+    "<bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:sm:3'/>"     \
+    "</inline></bind><sm xmlns='urn:xmpp:sm:3'/>"                              \
+    "<fast xmlns='urn:xmpp:fast:0'><mechanism>HT-SHA-256-NONE</mechanism>"     \
+    "</fast></inline></authentication></stream:features>"
+#define JOE_SCRAM "biwsbj1qb2Uscj1hYmM=" /* n,,n=joe,r=abc */
+#define JOE_PLAIN "AGpvZQBzZWNyZXQ="     /* NUL joe NUL secret */
+#define JOE_HT "am9lA"                   /* joe NUL … */
+#define SM_NS "urn:xmpp:sm:3"
+#define BOUND(token)                                                           \
+    "<success xmlns='urn:xmpp:sasl:2'><additional-data>dj0=</additional-data>" \
+    "<authorization-identifier>joe@im.example.net/terse.1"                     \
+    "</authorization-identifier><bound xmlns='urn:xmpp:bind:0'>"               \
+    "<enabled xmlns='" SM_NS "' id='sm-1' resume='true'/></bound>"             \
+    "<token xmlns='urn:xmpp:fast:0' token='" token "'/></success>"             \
+    "<stream:features><csi xmlns='urn:xmpp:csi:0'/><sm xmlns='" SM_NS "'/>"    \
+    "</stream:features>"
+
+/* The agent's next connection. */
+static void accept_proxy(struct world *w) {
+    hang_up(&w->proxy);
+    terse_peer_free(w->peer);
+    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
+                                    &(struct terse_state_limits){0}, false),
+                     TERSE_OK);
+    w->preface_read = false;
+    w->proxy = accept(w->listening, NULL, NULL);
+    assert_true(w->proxy >= 0);
+    set_timeout(w->proxy);
+}
+
+static void expect_all(struct world *w, ...) {
+    const char *xml = proxy_hears(w), *text;
+    va_list ap;
+
+    va_start(ap, w);
+    while ((text = va_arg(ap, const char *)))
+        if (!strstr(xml, text))
+            fail_msg("expected %s, got %.900s", text, xml);
+    va_end(ap);
+}
+
+static void auth(struct world *w, const char *mechanism, const char *data) {
+    char xml[512];
+
+    snprintf(xml, sizeof(xml), "<auth xmlns='%s' mechanism='%s'>%s</auth>",
+             SASL_NS, mechanism, data);
+    client_says(w, xml);
+}
+
+/* A first login: the client waits for tersed's features. */
+static void log_in(struct world *w, const char *mechanism, const char *data) {
+    dial_client(w);
+    client_says(w, HEADER);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "<mechanism>PLAIN</mechanism>");
+    auth(w, mechanism, data);
+    expect_all(w, "<authenticate", mechanism, data, "<user-agent",
+               "urn:xmpp:bind:0", "<enable", "resume=", "<request-token",
+               (char *)NULL);
+    assert_null(strstr(w->xml, "carbons"));
+    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    client_hears(w, ">dj0=</success>");
+}
+
+static void bind_resource(struct world *w) {
+    client_says(w, HEADER);
+    client_hears(w, "<stream:features>");
+    client_hears(w, "</stream:features>");
+    client_says(w, "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:"
+                   "xmpp-bind'><resource>mine</resource></bind></iq>");
+    client_hears(w, "id='b1'");
+    client_hears(w, "<jid>joe@im.example.net/terse.1</jid>");
+}
+
+static void come_up(struct world *w, const char *mechanism, const char *data) {
+    log_in(w, mechanism, data);
+    bind_resource(w);
+}
+
+/* What proves that tersed knows the token. */
+static void say_resumed(struct world *w, const char *token, unsigned h,
+                        const char *next) {
+    unsigned char mac[32];
+    char answer[64], xml[1024];
+    unsigned n = sizeof(mac);
+
+    HMAC(EVP_sha256(), token, (int)strlen(token),
+         (const unsigned char *)"Responder", 9, mac, &n);
+    EVP_EncodeBlock((unsigned char *)answer, mac, (int)n);
+    snprintf(xml, sizeof(xml),
+             "<stream:features/><success xmlns='urn:xmpp:sasl:2'>"
+             "<additional-data>%s</additional-data><authorization-identifier>"
+             "joe@im.example.net/terse.1</authorization-identifier>"
+             "<resumed xmlns='" SM_NS "' previd='sm-1' h='%u'/>"
+             "<token xmlns='urn:xmpp:fast:0' token='%s'/></success>"
+             "<stream:features/>",
+             answer, h, next);
+    proxy_says(w, true, xml, SIZE_MAX);
+}
+
+static void test_agent_session_classic_login_in_sasl2(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "</stream:features>");
+    auth(w, "SCRAM-SHA-1", JOE_SCRAM);
+    expect_all(w, "<authenticate", "SCRAM-SHA-1", JOE_SCRAM, (char *)NULL);
+    proxy_says(w, false, "<challenge xmlns='urn:xmpp:sasl:2'>cj0=</challenge>",
+               SIZE_MAX);
+    client_hears(w, "<challenge xmlns='" SASL_NS "'>cj0=</challenge>");
+    client_says(w, "<response xmlns='" SASL_NS "'>Yz0=</response>");
+    expect_all(w, "<response", "urn:xmpp:sasl:2", "Yz0=", (char *)NULL);
+    proxy_says(
+        w, false,
+        "<failure xmlns='urn:xmpp:sasl:2'><not-authorized xmlns='" SASL_NS
+        "'/></failure>",
+        SIZE_MAX);
+    client_hears(w, "<failure xmlns='" SASL_NS "'><not-authorized/></failure>");
+    auth(w, "PLAIN", JOE_PLAIN);
+    expect_all(w, "<authenticate", "PLAIN", JOE_PLAIN, (char *)NULL);
+    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    client_hears(w, "<success xmlns='" SASL_NS "'>dj0=</success>");
+    bind_resource(w);
+    client_says(w, "<iq type='set' id='s1'><session xmlns='urn:ietf:params:xml:"
+                   "ns:xmpp-session'/></iq><presence/>");
+    client_hears(w, "<iq type='result' id='s1'/>");
+    expect(w, "<presence");
+}
+
+/* The same domain again: header and SASL in one flight, before a word of
+ * tersed's. */
+static void test_agent_session_second_login_waits_for_nothing(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->client);
+    expect(w, "(close)");
+    dial_client(w);
+    client_says(w, HEADER);
+    client_hears(w, "<mechanism>PLAIN</mechanism>");
+    auth(w, "SCRAM-SHA-1", JOE_SCRAM);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    proxy_says(w, true, OFFER BOUND("t1"), SIZE_MAX);
+    client_hears(w, "<success");
+    assert_null(strstr(w->heard, "<stream:features"));
+    bind_resource(w);
+}
+
+/* tersed has no SASL2 any more: the client's own words, from the start. */
+static void test_agent_session_false_memory_begins_anew(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->client);
+    expect(w, "(close)");
+    dial_client(w);
+    client_says(w, HEADER);
+    client_hears(w, "</stream:features>");
+    auth(w, "SCRAM-SHA-1", JOE_SCRAM);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    proxy_says(w, true,
+               "<stream:features><mechanisms xmlns='" SASL_NS
+               "'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>"
+               "</stream:features>",
+               SIZE_MAX);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect_all(w, "<auth ", JOE_SCRAM, (char *)NULL);
+    proxy_says(w, true,
+               "<stream:features/><challenge xmlns='" SASL_NS
+               "'>cj0=</challenge>",
+               SIZE_MAX);
+    client_hears(w, "<challenge xmlns='" SASL_NS "'>cj0=</challenge>");
+    assert_null(strstr(w->heard, "<stream:"));
+}
+
+/* One round trip, and what was not acknowledged goes again; the client is told
+ * nothing. */
+static void test_agent_session_lost_link_is_made_again(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, "<inactive xmlns='urn:xmpp:csi:0'/>"
+                   "<message id='1'/><message id='2'/>");
+    expect(w, "<inactive");
+    expect(w, "1");
+    expect(w, "2");
+    proxy_says(w, false,
+               "<message><body>one</body></message>"
+               "<presence/><a xmlns='" SM_NS "' h='1'/>",
+               SIZE_MAX);
+    client_hears(w, "<presence");
+    hang_up(&w->proxy);
+    client_says(w, "<message id='3'/>");
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect_all(w, "<authenticate", "HT-SHA-256-NONE", JOE_HT, "<fast",
+               "<user-agent", "previd=", "sm-1", "h='2'", (char *)NULL);
+    assert_null(strstr(w->xml, "bind"));
+    say_resumed(w, "t1", 1, "t2");
+    expect(w, "<inactive");
+    expect(w, "2");
+    expect(w, "3");
+    proxy_says(w, false, "<message><body>two</body></message>", SIZE_MAX);
+    client_hears(w, "<body>two</body>");
+    assert_null(strstr(w->heard, "stream"));
+    /* And again, by the token that came with that. */
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect_all(w, "HT-SHA-256-NONE", "h='3'", (char *)NULL);
+    say_resumed(w, "t2", 3, "t3");
+    expect(w, "<inactive");
+    client_says(w, "<message id='4'/>");
+    expect(w, "4");
+}
+
+/* What was made for a tersed that knows more is made again for one that knows
+ * less. */
+static void test_agent_session_older_tersed_gets_older_frames(void **state) {
+    static const char xml[] =
+        "<message><body>see you tomorrow</body></message>";
+    struct world *w = *state;
+
+    w->revision = 3;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, xml);
+    expect(w, "see you tomorrow");
+    assert_false(w->in_plain); /* docs/text.md */
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    w->revision = 0;
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    expect(w, "see you tomorrow");
+    assert_true(w->in_plain);
+}
+
+/* SASL in the same packet as the header. */
+static void test_agent_session_early_auth_is_taken(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER "<auth xmlns='" SASL_NS
+                          "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    expect_all(w, "<authenticate", JOE_PLAIN, (char *)NULL);
+    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    client_hears(w, "<success");
+    bind_resource(w);
+}
+
+static void test_agent_session_registration_passes(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "</stream:features>");
+    client_says(w, "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/>"
+                   "</iq>");
+    expect_all(w, "<iq", "jabber:iq:register", (char *)NULL);
+    proxy_says(w, false, "<iq type='result' id='r1'/>", SIZE_MAX);
+    client_hears(w, "id='r1'");
+    auth(w, "PLAIN", JOE_PLAIN);
+    expect(w, "<authenticate");
+}
+
+static void test_agent_session_stanza_before_bind_is_refused(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, HEADER "<presence/>");
+    client_hears(w, "not-authorized");
+    expect(w, "(close)");
+}
+
+/* Before the client is bound, the link may break, and be made again after. */
+static void test_agent_session_link_lost_before_bind(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    bind_resource(w);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect_all(w, "HT-SHA-256-NONE", "h='0'", (char *)NULL);
+    say_resumed(w, "t1", 0, "t2");
+    client_says(w, "<presence/>");
+    expect(w, "<presence");
+}
+
+/* Stanzas that come before it wait for that. */
+static void test_agent_session_early_stanza_waits_for_bind(void **state) {
+    struct world *w = *state;
+
+    log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
+    proxy_says(w, false, "<message><body>early</body></message>", SIZE_MAX);
+    bind_resource(w);
+    client_hears(w, "<body>early</body>");
+}
+
+static void test_agent_session_tersed_that_cannot_prove_is_left(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, "<message id='1'/>");
+    expect(w, "<message");
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    say_resumed(w, "another", 0, "t2");
+    client_hears(w, "remote-connection-failed");
+    client_hears(w, "</stream:stream>");
+    expect(w, "(close)"); /* and not the message */
+}
+
+#define REFUSED                                                                \
+    "<stream:features/><failure xmlns='urn:xmpp:sasl:2'><not-authorized "      \
+    "xmlns='" SASL_NS "'/></failure>"
+
+static void test_agent_session_refused_token_ends_it(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    client_hears(w, "remote-connection-failed");
+    client_hears(w, "</stream:stream>");
+    expect(w, "(close)");
+}
+
+static void test_agent_session_refused_token_then_password(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    expect_all(w, "<authenticate", "PLAIN", JOE_PLAIN,
+               "previd=", "<request-token", (char *)NULL);
+    assert_null(strstr(w->xml, "bind"));
+    proxy_says(w, false,
+               "<success xmlns='urn:xmpp:sasl:2'><resumed xmlns='" SM_NS
+               "' previd='sm-1' h='0'/></success><stream:features/>",
+               SIZE_MAX);
+    client_says(w, "<presence/>");
+    expect(w, "<presence");
+    proxy_says(w, false, "<presence/>", SIZE_MAX);
+    client_hears(w, "<presence");
+}
+
+static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    expect(w, "PLAIN");
+    proxy_says(w, false,
+               "<success xmlns='urn:xmpp:sasl:2'><failed xmlns='" SM_NS
+               "'/></success><stream:features/>",
+               SIZE_MAX);
+    client_hears(w, "remote-connection-failed");
+    client_hears(w, "</stream:stream>");
+    expect(w, "(close)");
+}
+
+static void test_agent_session_conflict_is_the_clients_affair(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "PLAIN", JOE_PLAIN);
+    proxy_says(w, false,
+               "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:"
+               "xmpp-streams'/></stream:error></stream:stream>",
+               SIZE_MAX);
+    client_hears(w, "<conflict");
+    client_hears(w, "</stream:stream>");
+}
+
+/* A tersed that stops keeps nothing, but leaves the session to the server. */
+static void test_agent_session_shutdown_is_no_end_with_password(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "PLAIN", JOE_PLAIN);
+    proxy_says(w, false,
+               "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:"
+               "xmpp-streams'/></stream:error></stream:stream>",
+               SIZE_MAX);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    assert_null(strstr(w->heard, "stream:error"));
+}
+
+static void test_agent_session_acknowledgement_rides(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    proxy_says(w, false, "<message/><message id='last'/>", SIZE_MAX);
+    client_hears(w, "last");
+    client_says(w, "<message id='mine'/>");
+    expect(w, "mine");
+    expect_all(w, "<a ", "h='2'", (char *)NULL);
+    proxy_says(w, false, "<r xmlns='" SM_NS "'/>", SIZE_MAX);
+    expect_all(w, "<a ", "h='2'", (char *)NULL);
+}
+
+static void test_agent_session_too_many_acknowledged_is_error(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, "<message/>");
+    expect(w, "<message");
+    proxy_says(w, false, "<a xmlns='" SM_NS "' h='2'/>", SIZE_MAX);
+    client_hears(w, "undefined-condition");
+}
+
+/* Asks when half of the outbox is full, takes no more when it is, and goes on
+ * with the answer. */
+static void test_agent_session_full_outbox_holds_the_client_up(void **state) {
+    struct world *w = *state;
+    struct timeval soon = {1, 0};
+    char one[4200], b;
+    int sent = 0;
+
+    w->agent.box_bytes = 100000;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    snprintf(one, sizeof(one), "<message><body>%4000s</body></message>", "x");
+    /* Until the agent reads no more and all buffers are full. */
+    setsockopt(w->client, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+    while (send(w->client, one, strlen(one), MSG_NOSIGNAL) ==
+               (ssize_t)strlen(one) &&
+           sent < 10000)
+        sent++;
+    assert_true(sent < 10000);
+    for (int i = 0;; i++) {
+        assert_true(i < 60);
+        if (strncmp(proxy_hears(w), "<r ", 3) == 0)
+            break;
+    }
+    /* No more than the box and one read of the client come. */
+    setsockopt(w->proxy, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    for (int i = 0; recv(w->proxy, &b, 1, MSG_PEEK) == 1; i++) {
+        assert_true(i < 60);
+        expect(w, "<message");
+    }
+    set_timeout(w->proxy);
+    proxy_says(w, false, "<a xmlns='" SM_NS "' h='24'/>", SIZE_MAX);
+    expect(w, "<message");
+}
+
+static void test_agent_session_client_gone_closes_the_session(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, "<message id='1'/>");
+    hang_up(&w->client);
+    expect(w, "<message");
+    expect(w, "(close)");
+}
+
+/* What it said when there was no connection is still to go. */
+static void test_agent_session_client_leaves_while_lost(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    client_says(w, "<message id='last'/></stream:stream>");
+    client_hears(w, "</stream:stream>");
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    say_resumed(w, "t1", 0, "t2");
+    expect(w, "last");
+    expect(w, "(close)");
+    proxy_says(w, false, "</stream:stream>", SIZE_MAX);
+    expect(w, "(end)");
+}
+
+/* Nor is it lost if the connection breaks behind the footer. */
+static void test_agent_session_client_leaves_and_link_breaks(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    client_says(w, "<message id='last'/></stream:stream>");
+    expect(w, "last");
+    expect(w, "(close)");
+    hang_up(&w->proxy);
+    client_hears(w, "</stream:stream>");
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "<authenticate");
+    say_resumed(w, "t1", 0, "t2");
+    expect(w, "last");
+    expect(w, "(close)");
+}
+
+static void test_agent_session_hint_makes_a_new_connection(void **state) {
+    struct world *w = *state;
+
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    agent_reconnect(&w->agent);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    expect(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    client_says(w, "<presence/>");
+    expect(w, "<presence");
+}
+
+static void test_agent_session_gives_up(void **state) {
+    struct world *w = *state;
+
+    w->agent.give_up_ms = 300;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->listening);
+    hang_up(&w->proxy);
+    client_hears(w, "remote-connection-failed");
+    client_hears(w, "</stream:stream>");
+}
+
+static void test_agent_session_next_proxy_is_tried(void **state) {
+    struct world *w = *state;
+
+    w->agent.proxies[1] = w->agent.proxies[0];
+    w->agent.proxies[0].port = 1; /* nobody listens there */
+    w->agent.n_proxies = 2;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    assert_int_equal(atomic_load(&w->agent.proxy), 1);
+}
+
 static void test_agent_table_ends_everywhere(void **state) {
     (void)state;
     for (int s = 0; s < AGENT_STATES; s++) {
@@ -484,6 +1060,31 @@ int main(void) {
         t(test_agent_bad_frame_named_and_closed),
         t(test_agent_one_byte_at_a_time_passes),
         t(test_agent_thousand_stanzas_in_one_write_pass),
+        t(test_agent_session_classic_login_in_sasl2),
+        t(test_agent_session_second_login_waits_for_nothing),
+        t(test_agent_session_false_memory_begins_anew),
+        t(test_agent_session_lost_link_is_made_again),
+        t(test_agent_session_older_tersed_gets_older_frames),
+        t(test_agent_session_early_auth_is_taken),
+        t(test_agent_session_registration_passes),
+        t(test_agent_session_stanza_before_bind_is_refused),
+        t(test_agent_session_link_lost_before_bind),
+        t(test_agent_session_early_stanza_waits_for_bind),
+        t(test_agent_session_tersed_that_cannot_prove_is_left),
+        t(test_agent_session_refused_token_ends_it),
+        t(test_agent_session_refused_token_then_password),
+        t(test_agent_session_that_is_gone_ends_the_stream),
+        t(test_agent_session_conflict_is_the_clients_affair),
+        t(test_agent_session_shutdown_is_no_end_with_password),
+        t(test_agent_session_acknowledgement_rides),
+        t(test_agent_session_too_many_acknowledged_is_error),
+        t(test_agent_session_full_outbox_holds_the_client_up),
+        t(test_agent_session_client_gone_closes_the_session),
+        t(test_agent_session_client_leaves_while_lost),
+        t(test_agent_session_client_leaves_and_link_breaks),
+        t(test_agent_session_hint_makes_a_new_connection),
+        t(test_agent_session_gives_up),
+        t(test_agent_session_next_proxy_is_tried),
         cmocka_unit_test(test_agent_table_ends_everywhere),
     };
 
