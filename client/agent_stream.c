@@ -89,16 +89,16 @@ static bool send_one(struct agent_session *s, const uint8_t *frame, size_t n) {
 /* Sends what waits in the box, as far as there is room. */
 static bool send_box(struct agent_session *s) {
     const uint8_t *frame;
-    bool some = false;
+    bool matters = false;
     size_t n;
 
     while (s->linked && !net_conn_full(s->back.conn) &&
            (frame = phone_box_peek(&s->phone.box, &n))) {
+        matters |= !terse_frame_slight(frame, n);
         if (!send_one(s, frame, n))
             return false;
-        some = true;
     }
-    if (some)
+    if (matters)
         link_doubt(s);
     return true;
 }

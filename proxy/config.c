@@ -128,9 +128,10 @@ static const struct config_row config_rows[] = {
      "still there. A client may ask for less, or for up to four times this."},
     {"heartbeat_timeout", ROW_DURATION, "30s", true, AT(heartbeat_timeout), 100,
      HOUR, NULL, "Time for its answer; then it counts as lost."},
-    {"ack_delay", ROW_DURATION, "10s", true, AT(ack_delay), 0, MINUTE, NULL,
+    {"ack_delay", ROW_DURATION, "3s", true, AT(ack_delay), 0, MINUTE, NULL,
      "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
-     "goes to the client anyway. What a client asks for does not wait."},
+     "goes to the client anyway. What a client asks for does not wait; what\n"
+     "is only for chat states, receipts and markers waits for ack_timeout."},
     {"gather", ROW_DURATION, "20ms", true, AT(gather), 0, 1000, NULL,
      "Time for which receipts, markers, chat states and presence wait for\n"
      "each other, or for anything else, to leave in one packet; to clients\n"

@@ -134,7 +134,8 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
     uint32_t h = 0;
 
     if (is_stanza(info->name, info->ns)) {
-        sm_up(&s->sm); /* behind <authenticate/>, too */
+        sm_up(&s->sm,
+              !terse_frame_slight(frame, n)); /* behind <authenticate/>, too */
         return false;
     }
     if (s->state != STATE_UP)

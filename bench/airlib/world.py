@@ -69,7 +69,7 @@ class Ejabberd(servers.Ejabberd):
 class Tersed(peers.Tersed):
     """Listens on all addresses; clock: how much faster its time runs."""
 
-    TIMES = {'ack_delay': 10, 'ack_timeout': 60, 'coalesce': 60,
+    TIMES = {'ack_delay': 3, 'ack_timeout': 60, 'coalesce': 60,
              'heartbeat': 300}
 
     def __init__(self, behind, certificate, clock=1, **options):
