@@ -89,9 +89,10 @@ class Stage(Scene):
     async def sdk(self, user, hosts, ca=None, **options):
         options = {'retry_least_ms': 50, 'retry_most_ms': 400,
                    'presence': 1, **options}
+        connect = options.pop('connect', True)
         sdk = Sdk(user, hosts, ca, **options)
         self.sdks = [*getattr(self, 'sdks', []), sdk]
-        return await sdk.start()
+        return await sdk.start(connect)
 
     async def close(self):
         faults = [await sdk.stop() for sdk in getattr(self, 'sdks', [])]
@@ -597,8 +598,10 @@ async def test_export_of_another_account_is_refused(world, tmp_path):
     pair = await Pair.new(world)
     await pair.sdk.do(f'export {blob}')
     await pair.sdk.until('exported')
-    other = await world.sdk('another', '127.0.0.1:1', restore=blob)
+    other = await world.sdk('another', '127.0.0.1:1', restore=blob,
+                            connect=False)
     assert (await other.until('failed'))['what'] == 'new'
+    assert await other.process.wait() == 1
     other.process = None
 
 
