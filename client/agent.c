@@ -78,7 +78,7 @@ static const char usage[] =
     "  --state FILE          where to remember the id of this device, and "
     "what\n"
     "                        each domain offers before login, when the agent\n"
-    "                        stops. No credentials\n"
+    "                        stops. No credentials. For one agent at a time\n"
     "  --tag NAME            the start of the resource's name; tersed's own "
     "if\n"
     "                        left out\n"

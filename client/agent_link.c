@@ -98,7 +98,8 @@ static void heard(struct agent_session *s) {
 /* With its first header tersed has said whether it knows heartbeats. */
 static void begin_beat(struct agent_session *s) {
     if (s->back.beat && !s->beat &&
-        (s->state == AGENT_PASSING || s->state == AGENT_UP) &&
+        (s->state == AGENT_PASSING || s->state == AGENT_LOGIN ||
+         s->state == AGENT_UP) &&
         !net_timer_new(&s->beat, &s->owner, beat, s))
         net_timer_set(s->beat, atomic_load(&s->agent->beat_ms));
 }

@@ -261,7 +261,7 @@ bool session_wants(const struct agent_session *s) {
 
 /* Whether the client is read. */
 static bool front_wanted(const struct agent_session *s) {
-    if (s->client_left || full(s->back.conn))
+    if (full(s->back.conn))
         return false;
     switch (s->state) {
     case AGENT_DIALLING:
@@ -310,7 +310,7 @@ void session_go_on(struct agent_session *s) {
         net_conn_pause(s->back.conn);
     if (s->front.conn && front_wanted(s))
         net_conn_resume(s->front.conn);
-    else if (s->front.conn && !s->client_left)
+    else if (s->front.conn)
         net_conn_pause(s->front.conn);
     watch(s);
     if (s->front.conn)

@@ -865,6 +865,36 @@ static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
     expect(w, "(close)");
 }
 
+/* A server without stream management: there is nothing to come back to. */
+static void test_agent_session_without_management_ends_with_link(void **state) {
+    struct world *w = *state;
+
+    dial_client(w);
+    client_says(w, HEADER);
+    accept_proxy(w);
+    expect(w, "im.example.net");
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "</stream:features>");
+    auth(w, "PLAIN", JOE_PLAIN);
+    expect(w, "<authenticate");
+    proxy_says(w, false,
+               "<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>"
+               "joe@im.example.net/terse.1</authorization-identifier>"
+               "<bound xmlns='urn:xmpp:bind:0'><failed xmlns='" SM_NS "'/>"
+               "</bound></success><stream:features/>",
+               SIZE_MAX);
+    client_hears(w, "<success");
+    bind_resource(w);
+    client_says(w, "<message id='1'/>");
+    expect(w, "<message");
+    proxy_says(w, false, "<message id='2'/>", SIZE_MAX);
+    client_hears(w, "<message");
+    client_says(w, "<message id='3'/>");
+    expect(w, "3"); /* and no <a/> before it */
+    hang_up(&w->proxy);
+    client_hears(w, "remote-connection-failed");
+}
+
 static void test_agent_session_conflict_is_the_clients_affair(void **state) {
     struct world *w = *state;
 
@@ -1074,6 +1104,7 @@ int main(void) {
         t(test_agent_session_refused_token_ends_it),
         t(test_agent_session_refused_token_then_password),
         t(test_agent_session_that_is_gone_ends_the_stream),
+        t(test_agent_session_without_management_ends_with_link),
         t(test_agent_session_conflict_is_the_clients_affair),
         t(test_agent_session_shutdown_is_no_end_with_password),
         t(test_agent_session_acknowledgement_rides),
