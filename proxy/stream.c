@@ -181,9 +181,10 @@ static void server_too_high(struct session *s, uint32_t h) {
     too_high(more, h, s->sm.up);
     snprintf(xml, sizeof(xml),
              "<stream:error><undefined-condition xmlns='" BRIDGE_NS_ERRORS
-             "'/>%s</stream:error>",
+             "'/>%s</stream:error>" BRIDGE_FOOTER,
              more);
     xml_leg_say(&s->back, xml);
+    s->footed = true;
     session_fail(s, "remote-connection-failed",
                  "The server acknowledges what it was not sent.");
 }
