@@ -105,10 +105,17 @@ static bool send_box(struct agent_session *s) {
 
 static void tell(void *arg) { session_go_on(arg); }
 
+static void gathered(void *arg) {
+    struct agent_session *s = arg;
+
+    s->gather_by = 0;
+    session_go_on(s);
+}
+
 /* A stanza goes to tersed: is there time for another? */
 static void gather(struct agent_session *s, enum bridge_slight how) {
     if (how == BRIDGE_SAYS || s->state != AGENT_UP ||
-        (!s->more && net_timer_new(&s->more, &s->owner, tell, s))) {
+        (!s->more && net_timer_new(&s->more, &s->owner, gathered, s))) {
         s->urgent = true;
     } else if (!s->gather_by) {
         s->gather_by = session_now() + s->agent->gather_ms;

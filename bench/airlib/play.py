@@ -87,8 +87,9 @@ class Player:
         else:
             self.message(marker)
 
-    async def play(self, start, most=None):
-        """From `start` (of time.monotonic) on."""
+    async def play(self, start, rest, most=None):
+        """From `start` (of time.monotonic) on, until `rest` seconds after the
+        last line of either."""
         for event in talk()[:most]:
             if event['who'] != self.who:
                 continue
@@ -98,6 +99,8 @@ class Player:
                 self.say(event['body'])
             else:
                 self.state(event['what'])
+        await asyncio.sleep(start + length(self.factor, most) + rest -
+                            time.monotonic())
 
     def result(self):
         return {'sent': self.sent, 'confirmed': self.confirmed,

@@ -13,7 +13,7 @@ answering each with another.
         was missed
   {"do": "say", "first", "body", "expect"}
         as return, over a connection that somebody else has brought back
-  {"do": "play", "whom", "factor", "start", "most"}      plays its part
+  {"do": "play", "whom", "factor", "start", "rest", "most"}  plays its part
   {"do": "active"}, {"do": "inactive"}                   XEP-0352
   {"do": "end"}"""
 import asyncio
@@ -142,8 +142,7 @@ class Phone:
 
     async def play(self, ask):
         self.player = Player('phone', ask['whom'], ask['factor'], self.send)
-        await self.player.play(ask['start'], ask.get('most'))
-        await asyncio.sleep(ask.get('rest', 1.5))
+        await self.player.play(ask['start'], ask['rest'], ask['most'])
         return self.player.result()
 
     async def active(self, _):

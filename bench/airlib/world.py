@@ -365,8 +365,7 @@ class Library(Phone):
 
     async def do_play(self, whom, factor, start, most, rest):
         self.player = play.Player('phone', whom, factor, self.send)
-        await self.player.play(start, most)
-        await asyncio.sleep(rest)
+        await self.player.play(start, rest, most)
         return self.player.result()
 
     async def do_active(self):
