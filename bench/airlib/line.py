@@ -22,7 +22,7 @@ import struct
 import sys
 import time
 
-RAW_IP = 101
+RAW_IP, SYN = 101, 2
 
 
 class Pair:
@@ -47,6 +47,8 @@ class Pair:
             payload = len(packet) - head - (packet[head + 12] >> 4) * 4
             self.count[way + '_payload'] += payload
             self.count[way + '_bare'] += payload == 0
+            if packet[head + 13] & SYN:
+                self.heard = True  # whatever it has said on another one
             if payload:
                 self.count['flights'] += way == 'up' and self.heard
                 self.heard = way == 'down'
@@ -62,7 +64,6 @@ def command(line, pairs):
     pair = pairs[number]
     if word == 'count':
         return pair.count
-    pair.heard = True
     pair.address = None if rest[0] == '-' else socket.inet_aton(rest[0])
     return {}
 
