@@ -39,6 +39,11 @@ void sm_up(struct sm *sm, bool matters) {
         sm->up_matter = sm->up;
 }
 
+void sm_early(struct sm *sm, uint32_t n) {
+    sm->up += n;
+    sm->up_matter = sm->up;
+}
+
 void sm_down(struct sm *sm) {
     if (sm->on)
         sm->down++;

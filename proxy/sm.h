@@ -65,6 +65,8 @@ void sm_resumed(struct sm *sm, bool own, uint32_t up, uint32_t down);
 /* A stanza was passed to the server; does its sender want to know what became
  * of it? */
 void sm_up(struct sm *sm, bool matters);
+/* Behind sm_resumed: n had been passed before. */
+void sm_early(struct sm *sm, uint32_t n);
 void sm_down(struct sm *sm); /* a stanza was passed to the client */
 
 /* <a/> of either side. False: more than there was. *n: how many it is. */

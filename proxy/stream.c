@@ -172,7 +172,7 @@ static void resumed(struct session *s, const struct terse_node *node) {
         return;
     s->resuming = false;
     sm_resumed(&s->sm, false, h, s->resume_h);
-    s->sm.up += since;
+    sm_early(&s->sm, since);
 }
 
 static void server_too_high(struct session *s, uint32_t h) {

@@ -112,6 +112,13 @@ static void test_sm_ack_of_what_matters_comes_sooner(void **state) {
     assert_true(sm_server_acks(&sm, 4));
     turn = sm_turn(&sm, &waits, 620, true, false, 10);
     assert_int_equal(turn.again, 1620);
+    sm_resumed(&sm, true, 4, 0);
+    turn = sm_turn(&sm, &waits, 700, true, false, 10);
+    assert_int_equal(turn.again, 0);
+    sm_early(&sm, 1);
+    assert_true(sm_server_acks(&sm, 5));
+    turn = sm_turn(&sm, &waits, 710, true, false, 10);
+    assert_int_equal(turn.again, 810);
 }
 
 static void test_sm_client_is_asked_when_it_is_silent(void **state) {
