@@ -183,12 +183,12 @@ run: ## tersed in the foreground; CONF=file, else the sample, to be edited
 	@O='$(O)' deploy/run
 
 # The peers that tersed is measured beside.
-DEPS_BENCH = haproxy nginx libnginx-mod-stream
-.PHONY: bench-proxy bench-connections
+DEPS_BENCH = haproxy nginx libnginx-mod-stream iproute2
+.PHONY: bench-proxy bench-connections bench-air
 
 bench: ## measure all there is to measure; writes JSON to $(O)/bench
 	@scripts/deps $(DEPS) $(DEPS_BENCH)
-	@$(MAKE) all $(BENCHES) $(LOADS)
+	@$(MAKE) all $(BENCHES) $(LOADS) $(O)/bin/e2e-session_driver
 	@mkdir -p $(O)/bench
 	@O='$(O)' bench/run
 
@@ -206,6 +206,11 @@ bench-connections: ## of these, thousands of idle sessions: memory, CPU, time to
 	@scripts/deps $(DEPS)
 	@$(MAKE) all $(LOADS)
 	@O='$(O)' bench/run connections
+
+bench-air: ## of these, what a phone pays on the air, beside ejabberd by TLS and zlib
+	@scripts/deps $(DEPS) iproute2
+	@$(MAKE) all $(O)/bin/e2e-session_driver
+	@O='$(O)' bench/run air
 
 scale-table: ## docs/scale.md's arithmetic, from the JSON of bench-connections and bench-proxy
 	@O='$(O)' scripts/scale-table

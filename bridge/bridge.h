@@ -45,6 +45,16 @@ const char *bridge_net_condition(enum net_err err);
  * fit is cut at a character. For our own few lines of XML only. */
 void bridge_escape(char *out, size_t size, const char *s);
 
+/* How little a stanza says. */
+enum bridge_slight {
+    BRIDGE_SAYS,  /* something that somebody may wait for */
+    BRIDGE_ABOUT, /* of a message that it came, or was read (XEP-0184,
+                     XEP-0333) */
+    BRIDGE_STATE, /* presence that asks for nothing, or that somebody writes
+                     (XEP-0085) */
+};
+enum bridge_slight bridge_slight(const struct terse_node *node);
+
 /* ---- the leg of frames ------------------------------------------------------
  */
 

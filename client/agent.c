@@ -19,10 +19,13 @@
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
 /* Of heartbeats, in milliseconds. */
 enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+/* In milliseconds: many programs write a receipt and a marker one after the
+ * other. */
+enum { GATHER = 20 };
 /* Of what waits for tersed's acknowledgement. */
 enum { BOX_STANZAS = 1000, BOX_BYTES = 1024 * 1024 };
 
-static uint32_t heartbeat = 1680, give_up = 300; /* seconds */
+static uint32_t heartbeat = 1680, give_up = 300, ack = 20; /* seconds */
 
 static const char usage[] =
     "NAME\n"
@@ -85,6 +88,9 @@ static const char usage[] =
     "  --transparent         all passes as it is: the client manages its "
     "stream\n"
     "                        by itself, and chooses its resource\n"
+    "  --ack-delay SECONDS   how long an acknowledgement waits for something "
+    "that\n"
+    "                        goes to tersed anyway; 20 if left out\n"
     "  --heartbeat SECONDS   longest silence before tersed is asked whether "
     "it\n"
     "                        is there; 1680 if left out. It begins with 240 "
@@ -157,6 +163,8 @@ static int prepare(struct agent *agent, const char *address) {
     agent->close_ms = 5000;
     agent->stall_ms = 60000;
     agent->beat_most = heartbeat * 1000;
+    agent->ack_ms = ack * 1000;
+    agent->gather_ms = GATHER;
     agent->beat_least =
         agent->beat_most < BEAT_LEAST ? agent->beat_most : BEAT_LEAST;
     atomic_init(&agent->beat_ms,
@@ -316,6 +324,7 @@ int main(int argc, char **argv) {
         {"clear", no_argument, NULL, 'c'},
         {"allow-remote", no_argument, NULL, 'r'},
         {"heartbeat", required_argument, NULL, 'b'},
+        {"ack-delay", required_argument, NULL, 'k'},
         {"state", required_argument, NULL, 's'},
         {"tag", required_argument, NULL, 'g'},
         {"give-up", required_argument, NULL, 'u'},
@@ -354,6 +363,10 @@ int main(int argc, char **argv) {
         case 'b':
             if (!seconds(optarg, 86400, &heartbeat))
                 return misuse("--heartbeat: not 1 to 86400 seconds");
+            break;
+        case 'k':
+            if (!seconds(optarg, 3600, &ack))
+                return misuse("--ack-delay: not 1 to 3600 seconds");
             break;
         case 'u':
             if (!seconds(optarg, 86400, &give_up))

@@ -47,6 +47,9 @@ struct agent {
     bool transparent;     /* all passes as it is */
     const char *tag;      /* in the resource's name; NULL: tersed's own */
     uint32_t connect_ms, close_ms, stall_ms;
+    uint32_t gather_ms; /* what says little waits for so long for more of it */
+    uint32_t ack_ms; /* an acknowledgement waits for so long for something that
+                        goes anyway */
     uint32_t give_up_ms; /* without a connection, until the session is over */
     uint32_t
         box_stanzas; /* not acknowledged, when the client is read no more */

@@ -315,7 +315,7 @@ void session_go_on(struct agent_session *s) {
     watch(s);
     if (s->front.conn)
         net_conn_flush(s->front.conn);
-    if (s->linked)
+    if (s->linked && !stream_gathers(s))
         net_conn_flush(s->back.conn);
 }
 

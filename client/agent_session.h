@@ -69,6 +69,9 @@ struct agent_session {
     struct net_timer *beat;  /* of silence towards and from tersed */
     struct net_timer *retry; /* of the next attempt to connect */
     struct net_timer *tell;  /* of an acknowledgement that waits */
+    struct net_timer *more;  /* of what was written and may wait for more */
+    uint64_t gather_by;      /* until then; 0: it may not */
+    bool urgent;             /* some of it may not */
     uint64_t heard;          /* ms; from tersed */
     uint32_t silence;        /* ms that were waited for before the ping; 0:
                                 nothing is learnt from it */
@@ -149,6 +152,8 @@ bool stream_resumes(struct agent_session *s, uint32_t h);
 void stream_resumed(struct agent_session *s);
 /* At the end of an event: sends what waits, acknowledges. */
 void stream_turn(struct agent_session *s);
+/* Behind it: whether what was written to tersed may wait for more. */
+bool stream_gathers(struct agent_session *s);
 /* Enough waits for tersed: the client is read no more. */
 bool stream_full(const struct agent_session *s);
 

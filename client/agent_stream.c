@@ -7,9 +7,8 @@
 #include "client/agent_session.h"
 #include "client/client.h"
 
-/* Time for which an acknowledgement waits for a frame that goes anyway, and
- * what one read of the client may put into a box that is all but full. */
-enum { ACK_WAIT = 5000, SLACK_STANZAS = 4096 };
+/* What one read of the client may put into a box that is all but full. */
+enum { SLACK_STANZAS = 4096 };
 
 static bool is(struct terse_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
@@ -26,7 +25,8 @@ void stream_init(struct agent_session *s) {
 void stream_fini(struct agent_session *s) {
     phone_box_fini(&s->phone.box);
     net_timer_free(s->tell);
-    s->tell = NULL;
+    net_timer_free(s->more);
+    s->tell = s->more = NULL;
 }
 
 bool stream_full(const struct agent_session *s) {
@@ -89,18 +89,47 @@ static bool send_one(struct agent_session *s, const uint8_t *frame, size_t n) {
 /* Sends what waits in the box, as far as there is room. */
 static bool send_box(struct agent_session *s) {
     const uint8_t *frame;
-    bool some = false;
+    bool matters = false;
     size_t n;
 
     while (s->linked && !net_conn_full(s->back.conn) &&
            (frame = phone_box_peek(&s->phone.box, &n))) {
+        matters |= !terse_frame_slight(frame, n);
         if (!send_one(s, frame, n))
             return false;
-        some = true;
     }
-    if (some)
+    if (matters)
         link_doubt(s);
     return true;
+}
+
+static void tell(void *arg) { session_go_on(arg); }
+
+static void gathered(void *arg) {
+    struct agent_session *s = arg;
+
+    s->gather_by = 0;
+    session_go_on(s);
+}
+
+/* A stanza goes to tersed: is there time for another? */
+static void gather(struct agent_session *s, enum bridge_slight how) {
+    if (how == BRIDGE_SAYS || s->state != AGENT_UP ||
+        (!s->more && net_timer_new(&s->more, &s->owner, gathered, s))) {
+        s->urgent = true;
+    } else if (!s->gather_by) {
+        s->gather_by = session_now() + s->agent->gather_ms;
+        net_timer_set(s->more, s->agent->gather_ms);
+    }
+}
+
+bool stream_gathers(struct agent_session *s) {
+    if (s->gather_by && !s->urgent && s->state == AGENT_UP &&
+        session_now() < s->gather_by)
+        return true;
+    s->gather_by = 0;
+    s->urgent = false;
+    return false;
 }
 
 static void put(struct agent_session *s, const struct terse_node *node) {
@@ -124,6 +153,7 @@ static void put(struct agent_session *s, const struct terse_node *node) {
         session_fail(s, "resource-constraint", NULL);
     else if (s->state == AGENT_UP)
         send_box(s);
+    gather(s, bridge_slight(node));
 }
 
 /* ---- from the client
@@ -161,6 +191,7 @@ static void pass(struct agent_session *s, const struct terse_node *node) {
 
     if (s->state != AGENT_UP || !s->linked || !send_box(s))
         return;
+    s->urgent = true;
     err = frame_leg_encode(&s->back, TERSE_ELEMENT, node, &error);
     if (err)
         session_fail_net(s, err);
@@ -312,8 +343,6 @@ void stream_resumed(struct agent_session *s) {
 /* ---- what is due
  * ---------------------------------------------------------------------- */
 
-static void tell(void *arg) { session_go_on(arg); }
-
 /* <a/> with what goes now anyway, or when it has waited. */
 static void acknowledge(struct agent_session *s, bool riding) {
     struct phone_sm *sm = &s->phone.sm;
@@ -321,7 +350,7 @@ static void acknowledge(struct agent_session *s, bool riding) {
     uint32_t h;
 
     note_handled(s);
-    if (phone_sm_due(sm, s->phone.handled, now, ACK_WAIT, riding, &h))
+    if (phone_sm_due(sm, s->phone.handled, now, s->agent->ack_ms, riding, &h))
         say_ack(s, h);
     else if (sm->tell_by &&
              (s->tell || !net_timer_new(&s->tell, &s->owner, tell, s)))

@@ -41,7 +41,7 @@ void terse_client_options_init(struct terse_client_options *options) {
     options->connect_ms = 10000;
     options->outbox_stanzas = 1000;
     options->outbox_bytes = 1024 * 1024;
-    options->ack_ms = 5000;
+    options->ack_ms = 20000;
     options->heartbeat_ms = 1680000;
     options->answer_ms = 15000;
     options->login_ms = 30000;
@@ -461,7 +461,7 @@ static void end_call(struct terse_client *client) {
     net_lock(&client->owner);
     client->calling = false;
     if (client->held_back)
-        client_flush_now(client);
+        client_flush(client); /* unless somebody holds a cork */
 }
 
 /* Waits for the next stanza, calling back for all else meanwhile. With the

@@ -232,12 +232,13 @@ static bool send_first(struct terse_client *client, const uint8_t *frame,
 
 void client_pump(struct terse_client *client) {
     const uint8_t *frame;
-    bool sent = false;
+    bool sent = false, matters = false;
     size_t n;
 
     while (client->state == STATE_READY && client->conn &&
            !net_conn_full(client->conn) &&
            (frame = phone_box_peek(&client->box, &n))) {
+        matters |= !terse_frame_slight(frame, n);
         if (!send_first(client, frame, n))
             return;
         sent = true;
@@ -245,7 +246,7 @@ void client_pump(struct terse_client *client) {
     if (!sent)
         return;
     /* An acknowledgement, or whatever there is. */
-    if (client->sm.on && !client->expected)
+    if (matters && client->sm.on && !client->expected)
         client->expected = client_now() + client->options.answer_ms;
     client_turn(client, true);
 }

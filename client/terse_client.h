@@ -265,7 +265,7 @@ struct terse_client_options {
     size_t outbox_bytes;
     enum terse_client_resend resend;
     /* What the application was given is acknowledged with the next frame that
-     * is sent, or after this. (5000) */
+     * is sent, or after this. (20000) */
     uint32_t ack_ms;
     /* Silence after which the other end is asked whether it is there, at most:
      * it is learnt how much the network bears (docs/wire.md, "Heartbeats"). 0:

@@ -320,6 +320,11 @@ terse_frame_attr(const struct terse_schema *schema, const void *frame, size_t n,
                  const char *ns, const char *name, struct terse_buf *out,
                  bool *found);
 
+/* Whether a frame without state is a message that only says something of a
+ * conversation: that somebody writes (XEP-0085), that a message came (XEP-0184)
+ * or was read (XEP-0333). Looks at its outermost fields only. */
+bool terse_frame_slight(const void *frame, size_t n);
+
 /* Prints a frame as a tree for people, one field per line: field, XML item,
  * value, bytes. TERSE_EFRAME where it cannot go on; what came before is there.
  */

@@ -131,7 +131,12 @@ static const struct config_row config_rows[] = {
      HOUR, NULL, "Time for the answer; then it counts as lost."},
     {"ack_delay", ROW_DURATION, "3s", true, AT(ack_delay), 0, MINUTE, NULL,
      "Time for which an acknowledgement (XEP-0198) waits for a frame that\n"
-     "goes to the client anyway. What a client asks for does not wait."},
+     "goes to the client anyway. What a client asks for does not wait; what\n"
+     "is only for chat states, receipts and markers waits for ack_timeout."},
+    {"gather", ROW_DURATION, "20ms", true, AT(gather), 0, 1000, NULL,
+     "Time for which receipts, markers, chat states and presence wait for\n"
+     "each other, or for anything else, to leave in one packet; to clients\n"
+     "that logged in by XEP-0388. 0s: they do not wait."},
     {"ack_timeout", ROW_DURATION, "60s", true, AT(ack_timeout), 100, HOUR, NULL,
      "Silence after which a client that acknowledges by itself is asked to;\n"
      "others are asked after ack_delay."},

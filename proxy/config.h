@@ -52,7 +52,7 @@ struct config {
     uint32_t stanza_rate, stanza_burst, byte_rate, byte_burst;
     uint32_t flood_timeout, heartbeat, heartbeat_timeout;  /* ms */
     uint32_t ack_delay, ack_timeout, hold, token_lifetime; /* ms */
-    uint32_t coalesce;                                     /* ms */
+    uint32_t coalesce, gather;                             /* ms */
     uint32_t coalesce_bytes, hold_stanzas, hold_bytes;
     uint32_t sasl2; /* enum switch_mode */
     uint32_t connect_timeout, negotiate_timeout, login_timeout; /* ms */

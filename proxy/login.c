@@ -368,7 +368,7 @@ void login_watched(struct session *s, const struct terse_node *success) {
         return;
     if (resumed && s->sm.enabling && read_h(resumed, &h)) {
         sm_resumed(&s->sm, true, h, s->login->sasl.h);
-        s->sm.up += since;
+        sm_early(&s->sm, since);
     } else if (find_sm(success, "enabled")) {
         sm_enabled(&s->sm, true);
     } else {

@@ -592,7 +592,8 @@ void session_go_on(struct session *s) {
     watch(s);
     if (s->state == STATE_OVER)
         return;
-    frame_leg_flush(&s->front);
+    if (!stream_gathers(s))
+        frame_leg_flush(&s->front);
     if (s->back.conn)
         net_conn_flush(s->back.conn);
     count(s);

@@ -61,6 +61,8 @@ struct session {
     struct net_timer *soon; /* for what may wait; NULL: nothing does */
     uint64_t soon_at;
     uint64_t flush_by;      /* when what waits in the queue has to go */
+    uint64_t gather_by;     /* when what was written has to go; 0: now */
+    bool urgent;            /* some of it does not wait */
     bool resuming;          /* the client has asked the server for that, */
     uint32_t resume_h;      /* and has so many stanzas */
     struct login *login;    /* by XEP-0388, under way; NULL: none */

@@ -27,13 +27,21 @@ void sm_resumed(struct sm *sm, bool own, uint32_t up, uint32_t down) {
     sm->on = true;
     sm->own = own;
     sm->skew = skew;
-    sm->up = sm->up_acked = sm->up_told = sm->up_asked = up;
+    sm->up = sm->up_acked = sm->up_told = sm->up_asked = sm->up_matter = up;
     sm->down = sm->down_acked = sm->down_told = down;
 }
 
-void sm_up(struct sm *sm) {
-    if (sm->on || sm->enabling)
-        sm->up++;
+void sm_up(struct sm *sm, bool matters) {
+    if (!sm->on && !sm->enabling)
+        return;
+    sm->up++;
+    if (matters)
+        sm->up_matter = sm->up;
+}
+
+void sm_early(struct sm *sm, uint32_t n) {
+    sm->up += n;
+    sm->up_matter = sm->up;
 }
 
 void sm_down(struct sm *sm) {
@@ -123,13 +131,27 @@ static void with_server(struct sm *sm, struct sm_turn *turn) {
     sm->asked = false;
 }
 
+/* When the client is to be told, at the latest. */
+static uint64_t tell_by(const struct sm *sm, const struct sm_waits *waits,
+                        uint64_t now) {
+    bool matters = sm->up_matter != sm->up_told &&
+                   within(sm->up_matter, sm->up_told, sm->up_acked);
+
+    return now +
+           (matters || waits->silent < waits->ack ? waits->ack : waits->silent);
+}
+
 static void tell_client(struct sm *sm, const struct sm_waits *waits,
                         uint64_t now, bool riding, struct sm_turn *turn) {
     /* Who asks is answered when there is the whole answer. */
     bool due = sm->wanted && within(sm->wanted_at, sm->up_told, sm->up_acked);
 
-    if (sm->own && sm->up_acked != sm->up_told && !sm->told_by)
-        sm->told_by = now + waits->ack;
+    if (sm->own && sm->up_acked != sm->up_told) {
+        uint64_t by = tell_by(sm, waits, now);
+
+        if (!sm->told_by || by < sm->told_by)
+            sm->told_by = by;
+    }
     if (!due && (!sm->told_by || (now < sm->told_by && !riding)))
         return;
     turn->tell_client = true;

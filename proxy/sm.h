@@ -23,6 +23,7 @@ struct sm {
     uint32_t up;        /* passed to the server */
     uint32_t up_acked;  /* by the server */
     uint32_t up_told;   /* to the client */
+    uint32_t up_matter; /* `up` when the last went that somebody looks after */
     uint32_t up_asked;  /* `up` when the server was last asked */
     bool asking_server; /* and it has not answered */
     uint8_t doubts;     /* answers until it is known that the server still has
@@ -42,7 +43,8 @@ struct sm {
 
 /* How long things may wait, in microseconds. */
 struct sm_waits {
-    uint64_t ack;    /* an acknowledgement that nobody asked for */
+    uint64_t ack;    /* an acknowledgement that nobody asked for; if it is for
+                        nothing that matters, it waits for `silent` */
     uint64_t silent; /* the client's, if it acknowledges by itself */
     uint64_t answer; /* its answer */
 };
@@ -62,7 +64,11 @@ void sm_failed(struct sm *sm);
 /* A stream goes on: both have said what they have. */
 void sm_resumed(struct sm *sm, bool own, uint32_t up, uint32_t down);
 
-void sm_up(struct sm *sm);   /* a stanza was passed to the server */
+/* A stanza was passed to the server; does its sender want to know what became
+ * of it? */
+void sm_up(struct sm *sm, bool matters);
+/* Behind sm_resumed: n had been passed before. */
+void sm_early(struct sm *sm, uint32_t n);
 void sm_down(struct sm *sm); /* a stanza was passed to the client */
 
 /* <a/> of either side. False: more than there was. *n: how many it is. */

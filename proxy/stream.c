@@ -134,7 +134,8 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
     uint32_t h = 0;
 
     if (is_stanza(info->name, info->ns)) {
-        sm_up(&s->sm); /* behind <authenticate/>, too */
+        sm_up(&s->sm,
+              !terse_frame_slight(frame, n)); /* behind <authenticate/>, too */
         return false;
     }
     if (s->state != STATE_UP)
@@ -171,7 +172,7 @@ static void resumed(struct session *s, const struct terse_node *node) {
         return;
     s->resuming = false;
     sm_resumed(&s->sm, false, h, s->resume_h);
-    s->sm.up += since;
+    sm_early(&s->sm, since);
 }
 
 static void server_too_high(struct session *s, uint32_t h) {
@@ -235,32 +236,6 @@ static enum terse_err failed(struct session *s, enum net_err err,
     if (error->code)
         session_fail_error(s, error, "server");
     return error->code;
-}
-
-/* Whether that may wait while nobody looks: presence that asks for nothing, and
- * messages that say no more than that somebody writes (XEP-0085). */
-static bool may_wait(const struct terse_node *node) {
-    const struct terse_node *child = terse_node_child(node);
-    struct terse_str type;
-    bool state = false;
-
-    if (!is(terse_node_ns(node), TERSE_NS_CLIENT))
-        return false;
-    if (is(terse_node_name(node), "presence"))
-        return !terse_node_attr(node, "", "type", &type) ||
-               is(type, "unavailable");
-    if (!is(terse_node_name(node), "message"))
-        return false;
-    for (; child; child = terse_node_next(child)) {
-        struct terse_str ns = terse_node_ns(child);
-
-        if (is(ns, "http://jabber.org/protocol/chatstates"))
-            state = true;
-        else if (!is(ns, "urn:xmpp:hints") && !is(ns, "urn:xmpp:sid:0") &&
-                 !is(terse_node_name(child), "thread"))
-            return false;
-    }
-    return state;
 }
 
 /* For how long, in milliseconds, and how much: the operator says the most, the
@@ -335,9 +310,28 @@ static void bound(struct session *s) {
         sm_hurry(&s->sm);
 }
 
+/* A stanza is about to be written: is there time for another? */
+static void gather(struct session *s, enum bridge_slight how) {
+    if (!how || !s->own)
+        s->urgent = true;
+    else if (!s->gather_by)
+        s->gather_by = server_now() + (uint64_t)s->config->gather * 1000;
+}
+
+bool stream_gathers(struct session *s) {
+    if (s->gather_by && !s->urgent && s->state == STATE_UP && s->front.conn &&
+        server_now() < s->gather_by)
+        return true;
+    s->gather_by = 0;
+    s->urgent = false;
+    return false;
+}
+
 enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
     bool stanza = is_stanza(terse_node_name(node), terse_node_ns(node));
-    bool waits = stanza && coalesces(s) && may_wait(node);
+    enum bridge_slight how =
+        s->own || coalesces(s) ? bridge_slight(node) : BRIDGE_SAYS;
+    bool waits = stanza && coalesces(s) && how == BRIDGE_STATE;
     struct terse_error error = {0};
     enum net_err err;
 
@@ -349,6 +343,8 @@ enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
         s->queue.keeps = true; /* nothing is missing any more */
     if (stanza)
         sm_down(&s->sm);
+    if (!waits)
+        gather(s, how);
     if (s->front.conn && !s->queue.keeps && !waits && !s->queue.frames) {
         err = frame_leg_encode(&s->front, TERSE_ELEMENT, node, &error);
         return failed(s, err, &error);
@@ -443,7 +439,9 @@ static void acknowledge(struct session *s, uint64_t now, bool there) {
     struct terse_error none = {0};
     struct sm_turn turn;
 
-    if (s->sm.own && coalesces(s) && ack < wait_ms(s))
+    /* A client that nobody looks at is told less often. It is asked less often,
+     * too: it cannot acknowledge what waits here. */
+    if (coalesces(s) && ack < wait_ms(s))
         ack = wait_ms(s);
     waits.ack = ack * 1000;
     turn = sm_turn(&s->sm, &waits, now, there, s->front.sent != s->front_sent,
@@ -478,6 +476,8 @@ void stream_turn(struct session *s) {
         acknowledge(s, now, s->state == STATE_UP);
     if (s->state == STATE_UP && s->flush_by > now)
         look_again(s, s->flush_by, now);
+    if (!s->urgent && s->gather_by > now)
+        look_again(s, s->gather_by, now);
 }
 
 void stream_fini(struct session *s) {

@@ -30,6 +30,9 @@ bool stream_full(const struct session *s);
 /* Tells the server whether the client is active (XEP-0352), if it wants to
  * know. */
 void stream_client_state(struct session *s, bool active);
+/* At the end of an event: whether what was written to the client may wait for
+ * more. */
+bool stream_gathers(struct session *s);
 /* At the end of an event: says what is due. May end the session. */
 void stream_turn(struct session *s);
 void stream_fini(struct session *s);

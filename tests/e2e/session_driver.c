@@ -14,6 +14,7 @@
  * and of the driver:
  *   presence=1   sends <presence/> whenever a session begins
  *   quiet=1      no line for "delivery … sent" and "… queued"
+ *   whole=1      messages are told as `stanza xml=X`, with all they hold
  *   trace=1      moves of the state machine, on stderr
  *
  * Commands (what follows the last word is taken up to the end of the line):
@@ -46,6 +47,7 @@
  *   delivery number=N is=queued|sent|acked|failed|unacked
  *   message from=F type=T id=I body=B          -: none; what else a message
  *                                              holds is not told
+ *   stanza xml=X                               a message, with whole=1
  *   presence from=F type=T
  *   iq from=F type=T id=I                      answered if it is a request
  *   element name=N
@@ -65,7 +67,7 @@
 #include "client/terse_client.h"
 
 static struct terse_client_options options;
-static bool own_presence, quiet;
+static bool own_presence, quiet, whole;
 static atomic_uint pause_ms;
 static atomic_ullong frames_in, frames_out, bytes_in, bytes_out;
 static pthread_mutex_t printing = PTHREAD_MUTEX_INITIALIZER;
@@ -171,6 +173,13 @@ static void on_delivery(void *arg, struct terse_client *client, uint64_t number,
              deliveries[delivery]);
 }
 
+static void show_whole(struct terse_stanza *stanza) {
+    char *xml = flat(or_dash(terse_stanza_xml(stanza, NULL)));
+
+    tell("stanza xml=%s", xml);
+    free(xml);
+}
+
 static void show_message(struct terse_stanza *stanza) {
     const Terse__Frame *typed = terse_stanza_typed(stanza);
     const Terse__Message *message = typed ? typed->message : NULL;
@@ -202,7 +211,9 @@ static void on_stanza(void *arg, struct terse_client *client,
     (void)arg;
     if (ms)
         nanosleep(&pause, NULL);
-    if (name && strcmp(name, "message") == 0)
+    if (name && strcmp(name, "message") == 0 && whole)
+        show_whole(stanza);
+    else if (name && strcmp(name, "message") == 0)
         show_message(stanza);
     else if (name && strcmp(name, "presence") == 0)
         tell("presence from=%s type=%s",
@@ -333,6 +344,8 @@ static bool set_other(const char *name, const char *value) {
         own_presence = on;
     else if (strcmp(name, "quiet") == 0)
         quiet = on;
+    else if (strcmp(name, "whole") == 0)
+        whole = on;
     else if (strcmp(name, "trace") == 0)
         options.trace = on ? on_trace : NULL;
     else

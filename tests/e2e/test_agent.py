@@ -29,7 +29,7 @@ def world(ejabberd):
 class Link:
     """What is between agent and tersed: it can be cut, and swallow all. It
     counts flights: how often the agent's side began to speak after it had
-    listened."""
+    listened; and knows when it spoke last."""
 
     def __init__(self, target):
         self.target = target
@@ -73,6 +73,8 @@ class Link:
                 self.flights[index] += 1
             self.pieces += who == 'agent'
             self.spoke = who
+            if who == 'agent':
+                self.last = time.monotonic()
             writer.write(data)
             await writer.drain()
 
@@ -175,6 +177,18 @@ async def test_second_login_takes_two_round_trips(world, kind):
         assert relay.flights[turn] == trips
         await client.close()
     assert len(tersed.logged('event=logged-in')) == 3
+
+
+async def test_receipt_waits_a_little_for_more(world):
+    relay = await link(world, proxy(world))
+    client = await online(world, agent(world, relay.port).port, XmlClient)
+    other = await friend(world)
+    began = time.monotonic()
+    await client.send(f"<message to='{other.jid}'><received "
+                      "xmlns='urn:xmpp:receipts' id='m'/></message>")
+    await other.expect(lambda e: e.find(
+        '{urn:xmpp:receipts}received') is not None)
+    assert relay.last - began > 0.015
 
 
 async def test_features_and_device_outlive_the_agent(world):

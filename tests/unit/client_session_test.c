@@ -589,6 +589,45 @@ static void test_full_outbox_waits_for_an_acknowledgement(void **state) {
     end(&fake, client);
 }
 
+static void hears_one(struct fake *fake) {
+    fake_login2(fake, BOUND);
+    fake_send(fake, HELLO);
+    fake_expect(fake, "one");
+    atomic_fetch_add(&stage, 2);
+    fake_expect_eof(fake);
+}
+
+static void cork_and_send(void *arg, struct terse_client *client,
+                          struct terse_stanza *stanza) {
+    (void)arg;
+    (void)stanza;
+    terse_client_cork(client);
+    post(client, "one", TERSE_CLIENT_RESEND_DEFAULT);
+    atomic_fetch_add(&stage, 1);
+}
+
+/* A callback ends, and what it or another thread holds back stays so. */
+static void test_cork_outlasts_a_callback(void **state) {
+    struct fake fake;
+    struct terse_client_options options;
+    struct terse_client *client;
+
+    (void)state;
+    atomic_store(&stage, 0);
+    fake_start(&fake, hears_one, NULL);
+    options = blocking(&fake);
+    options.on.stanza = cork_and_send;
+    assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
+    assert_int_equal(terse_client_connect(client), TERSE_CLIENT_OK);
+    await_stage(1);
+    fake_sleep(200);
+    assert_int_equal(atomic_load(&stage), 1);
+    terse_client_uncork(client);
+    await_stage(3);
+    assert_int_equal(atomic_load(&stage), 3);
+    end(&fake, client);
+}
+
 /* ---- options and export
  * ------------------------------------------------------------- */
 
@@ -717,6 +756,7 @@ int main(void) {
         cmocka_unit_test(test_only_what_was_given_out_is_acknowledged),
         cmocka_unit_test(test_closed_in_good_order_is_acknowledged),
         cmocka_unit_test(test_full_outbox_waits_for_an_acknowledgement),
+        cmocka_unit_test(test_cork_outlasts_a_callback),
         cmocka_unit_test(test_hosts_are_read),
         cmocka_unit_test(test_export_goes_on_in_another_client),
     };

@@ -17,7 +17,9 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -1547,6 +1549,50 @@ static void test_session_held_then_released_without_footer(void **state) {
     assert_int_equal(metrics_get(&w->server->metrics, METRIC_RELEASED), 1);
 }
 
+/* Bytes that have come for the client, once some have, or after ms. */
+static int waiting(struct world *w, int ms) {
+    struct pollfd fd = {.fd = w->client, .events = POLLIN};
+    int n = 0;
+
+    if (poll(&fd, 1, ms) == 1)
+        assert_int_equal(ioctl(w->client, FIONREAD, &n), 0);
+    return n;
+}
+
+#define RECEIPT                                                                \
+    "<message id='r'><received xmlns='urn:xmpp:receipts' id='m'/></message>"
+
+/* What says little waits for what may follow, and no longer than it may; what
+ * says more takes it along, and does not wait. */
+static void test_session_gathers_what_says_little(void **state) {
+    struct world *w = *state;
+
+    open_classic(w, "gather = 1s\nack_delay = 1m");
+    log_in_modern(w, "<sm xmlns='" SM "'/>");
+    server_hears(w, "<enable");
+    server_says(w, "<enabled xmlns='" SM "' id='srv' resume='true'/>");
+    expect(w, "<success");
+    expect(w, "features");
+    server_says(w, RECEIPT);
+    assert_int_equal(waiting(w, 200), 0);
+    server_says(w, "<message><displayed xmlns='urn:xmpp:chat-markers:0' "
+                   "id='m'/><store xmlns='urn:xmpp:hints'/></message>");
+    assert_int_equal(waiting(w, 200), 0);
+    server_says(w, "<message><body>now</body></message>");
+    assert_true(waiting(w, 500) > 0);
+    expect(w, "<received");
+    expect(w, "<displayed");
+    expect(w, "now");
+    server_says(w, "<message><received xmlns='urn:xmpp:receipts' id='m'/>"
+                   "<body>now</body></message>");
+    assert_true(waiting(w, 500) > 0);
+    expect(w, "now");
+    server_says(w, RECEIPT);
+    assert_int_equal(waiting(w, 200), 0);
+    assert_true(waiting(w, 10000) > 0);
+    expect(w, "<received");
+}
+
 /* While it is held, the server is read no more when enough waits; and a server
  * that ends the stream ends the session. */
 static void test_session_held_is_bounded_and_ends_with_server(void **state) {
@@ -1819,6 +1865,7 @@ int main(void) {
         t(test_session_sasl2_server_without_sm_nor_csi),
         t(test_session_sasl2_failure_and_another_try),
         t(test_session_held_then_released_without_footer),
+        t(test_session_gathers_what_says_little),
         t(test_session_held_is_bounded_and_ends_with_server),
         t(test_session_held_reads_no_more_than_it_may),
         t(test_session_resume_of_old_kind_by_our_id),

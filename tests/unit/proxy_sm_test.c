@@ -27,8 +27,8 @@ static void test_sm_tells_the_client_only_what_the_server_has(void **state) {
     struct sm_turn turn;
 
     (void)state;
-    sm_up(&sm);
-    sm_up(&sm);
+    sm_up(&sm, true);
+    sm_up(&sm, true);
     sm_client_asks(&sm);
     turn = sm_turn(&sm, &waits, 10, true, true, 10);
     assert_true(turn.ask_server);
@@ -68,7 +68,7 @@ static void test_sm_ack_rides_or_waits(void **state) {
     struct sm_turn turn;
 
     (void)state;
-    sm_up(&sm);
+    sm_up(&sm, true);
     (void)sm_turn(&sm, &waits, 10, true, false, 10);
     assert_true(sm_server_acks(&sm, 1));
     turn = sm_turn(&sm, &waits, 20, true, false, 10);
@@ -79,11 +79,46 @@ static void test_sm_ack_rides_or_waits(void **state) {
     turn = sm_turn(&sm, &waits, 120, true, false, 10);
     assert_true(turn.tell_client);
     assert_int_equal(turn.again, 0);
-    sm_up(&sm);
+    sm_up(&sm, true);
     assert_true(sm_server_acks(&sm, 2));
     turn = sm_turn(&sm, &waits, 130, true, true, 10);
     assert_true(turn.tell_client);
     assert_int_equal(turn.client_h, 2);
+}
+
+/* What nobody looks after waits longer, but not for longer than what somebody
+ * does that comes behind it. */
+static void test_sm_ack_of_what_matters_comes_sooner(void **state) {
+    struct sm sm = enabled(true);
+    struct sm_turn turn;
+
+    (void)state;
+    sm_up(&sm, false);
+    assert_true(sm_server_acks(&sm, 1));
+    turn = sm_turn(&sm, &waits, 10, true, false, 10);
+    assert_int_equal(turn.again, 1010);
+    sm_up(&sm, true);
+    turn = sm_turn(&sm, &waits, 500, true, false, 10); /* not acknowledged */
+    assert_int_equal(turn.again, 1010);
+    assert_true(sm_server_acks(&sm, 2));
+    turn = sm_turn(&sm, &waits, 510, true, false, 10);
+    assert_int_equal(turn.again, 610);
+    sm_up(&sm, false);
+    assert_true(sm_server_acks(&sm, 3));
+    turn = sm_turn(&sm, &waits, 610, true, false, 10);
+    assert_true(turn.tell_client);
+    assert_int_equal(turn.client_h, 3);
+    sm_up(&sm, false);
+    assert_true(sm_server_acks(&sm, 4));
+    turn = sm_turn(&sm, &waits, 620, true, false, 10);
+    assert_int_equal(turn.again, 1620);
+    sm_resumed(&sm, true, 4, 0);
+    turn = sm_turn(&sm, &waits, 700, true, false, 10);
+    assert_int_equal(turn.again, 0);
+    sm_early(&sm, 1);
+    assert_true(sm_server_acks(&sm, 5));
+    turn = sm_turn(&sm, &waits, 710, true, false, 10);
+    assert_int_equal(turn.again, 810);
 }
 
 static void test_sm_client_is_asked_when_it_is_silent(void **state) {
@@ -121,7 +156,7 @@ static void test_sm_counts_wrap(void **state) {
     (void)state;
     sm_resumed(&sm, true, UINT32_MAX - 1, UINT32_MAX);
     for (int i = 0; i < 3; i++) {
-        sm_up(&sm);
+        sm_up(&sm, true);
         sm_down(&sm);
     }
     assert_false(sm_client_acks(&sm, 3, &n));
@@ -144,7 +179,7 @@ static void test_sm_refuses_too_much(void **state) {
     uint32_t n;
 
     (void)state;
-    sm_up(&sm);
+    sm_up(&sm, true);
     sm_down(&sm);
     assert_false(sm_server_acks(&sm, 2));
     assert_false(sm_client_acks(&sm, 2, &n));
@@ -175,11 +210,11 @@ static void test_sm_up_counts_from_enable(void **state) {
     struct sm sm = {0};
 
     (void)state;
-    sm_up(&sm);
+    sm_up(&sm, true);
     sm_enable(&sm);
-    sm_up(&sm);
+    sm_up(&sm, true);
     sm_enabled(&sm, false);
-    sm_up(&sm);
+    sm_up(&sm, true);
     sm_enable(&sm); /* out of place: what there is stays */
     assert_int_equal(sm.up, 2);
     assert_true(sm.on);
@@ -288,6 +323,7 @@ int main(void) {
         cmocka_unit_test(test_sm_tells_the_client_only_what_the_server_has),
         cmocka_unit_test(test_sm_answers_the_server_at_once_and_never_more),
         cmocka_unit_test(test_sm_ack_rides_or_waits),
+        cmocka_unit_test(test_sm_ack_of_what_matters_comes_sooner),
         cmocka_unit_test(test_sm_client_is_asked_when_it_is_silent),
         cmocka_unit_test(test_sm_counts_wrap),
         cmocka_unit_test(test_sm_refuses_too_much),

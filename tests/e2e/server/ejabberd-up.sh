@@ -7,7 +7,8 @@
 # no epmd and no /etc, works as root or not, several at a time, whether or not
 # the Debian package's own service runs.
 # Environment: DOMAIN (im.example.net), USERS ("alice bob carol dave"; the
-# password of user X is pw-X). Prints one line "ready ..." when it serves.
+# password of user X is pw-X), LISTENERS (a file with more listeners). Prints one
+# line "ready ..." when it serves.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 DIR=$(mkdir -p "$1" && cd "$1" && pwd -P)
@@ -41,6 +42,7 @@ LIBS=$(dirname "$(ls -d /usr/lib/*/ejabberd-[0-9]* | head -n 1)")
 sed -n '/^  -/,$p' "$HERE/../../../deploy/ejabberd.yml" |
     sed -e "s|port: 5222|port: $((BASE + 27))|; s|ip: .*|ip: \"127.0.0.1\"|" \
         > "$DIR/deploy.yml"
+[ -z "${LISTENERS:-}" ] || cat "$LISTENERS" >>"$DIR/deploy.yml"
 sed -e "/@DEPLOY@/{r $DIR/deploy.yml" -e 'd}' \
     -e "s|@DIR@|$DIR|g; s|@DOMAIN@|$DOMAIN|g; s|@P_PLAIN@|$P_PLAIN|g" \
     -e "s|@P_STARTTLS@|$P_STARTTLS|g; s|@P_HTTP@|$P_HTTP|g" \
