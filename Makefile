@@ -37,7 +37,7 @@ DEPS = gcc libc6-dev pkg-config \
 	libxml2-dev libnng-dev libssl-dev libwslay-dev libgsasl-dev libinih-dev libc-ares-dev \
 	libcmocka-dev libexpat1-dev libstrophe-dev zlib1g-dev liblzma-dev xz-utils \
 	libjansson-dev libmicrohttpd-dev \
-	python3 python3-pytest python3-protobuf python3-slixmpp \
+	python3 python3-pytest python3-pytest-xdist python3-protobuf python3-slixmpp \
 	python3-websockets ejabberd prosody haproxy openssl curl
 DEPS_LINT = git clang clang-format cppcheck shellcheck
 
