@@ -216,7 +216,7 @@ static void note_user(struct agent_session *s, const char *data) {
     free(s->phone.user);
     s->phone.user = NULL;
     forget_secret(s);
-    if (!words_user(s->login->mechanism, data, user))
+    if (!bridge_sasl_user(s->login->mechanism, data, user))
         return;
     s->phone.user = copy(user);
     if (strcmp(s->login->mechanism, "PLAIN") == 0)

@@ -6,12 +6,10 @@
 #define CLIENT_AGENT_WORDS_H
 
 #include "bridge/bridge.h"
+#include "bridge/sasl.h"
 #include "client/phone.h"
 
-enum {
-    WORDS_DATA = 16384, /* most of what SASL says at once, in base64 */
-    WORDS_NAME = 1024,  /* a user's name */
-};
+enum { WORDS_DATA = BRIDGE_SASL_DATA, WORDS_NAME = BRIDGE_SASL_NAME };
 
 /* Calls use(arg, node) with the element of a frame. False: it stands for none,
  * or there is no memory; use was not called then. */
@@ -34,11 +32,6 @@ bool words_text(const struct terse_node *node, char out[WORDS_DATA]);
 /* An attribute, "" if there is none; false: too long. */
 bool words_attr(const struct terse_node *node, const char *name, char *out,
                 size_t size);
-/* The user whom the mechanism's first message names, as tersed understands it;
- * false for other mechanisms than PLAIN and SCRAM, or if it asks for another
- * identity to act for. */
-bool words_user(const char *mechanism, const char *base64,
-                char user[WORDS_NAME]);
 
 /* Each appends one element for the client, or for tersed. */
 TERSE_NODISCARD enum terse_err words_response(struct terse_buf *xml,

@@ -254,7 +254,7 @@ static void respond(struct session *s, struct terse_node *node) {
     memcpy(login->sasl.initial, text.p ? text.p : "", text.n);
     login->sasl.initial[text.n] = '\0';
     if (!login->spoke)
-        login->sasl.has_user = sasl2_user(
+        login->sasl.has_user = bridge_sasl_user(
             login->sasl.mechanism, login->sasl.initial, login->sasl.user);
     login->spoke = true;
     send(s, "<response xmlns='" BRIDGE_NS_SASL "'>%s</response>",

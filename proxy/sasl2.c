@@ -113,81 +113,13 @@ bool sasl2_read(const struct terse_node *node, struct sasl2 *out,
     for (; child; child = terse_node_next(child))
         if (!read_child(child, out))
             return false;
-    out->has_user =
-        out->has_initial && sasl2_user(out->mechanism, out->initial, out->user);
+    out->has_user = out->has_initial &&
+                    bridge_sasl_user(out->mechanism, out->initial, out->user);
     return true;
 }
 
 /* ---- who it is --------------------------------------------------------------
  */
-
-/* Into out[SASL2_DATA]; the length, or -1. */
-static int unbase64(const char *base64, uint8_t *out) {
-    size_t n = strlen(base64);
-    int len;
-
-    /* Exactly what the server will read, or nothing. */
-    if (n == 0 || n % 4 || n >= SASL2_DATA ||
-        strspn(base64, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                       "0123456789+/") < n - 2 ||
-        (base64[n - 2] == '=' && base64[n - 1] != '='))
-        return -1;
-    len = EVP_DecodeBlock(out, (const unsigned char *)base64, (int)n);
-    /* It counts the padding as zeros. */
-    for (size_t i = n; len > 0 && i > n - 2 && base64[i - 1] == '='; i--)
-        len--;
-    return len;
-}
-
-/* "n,,n=user,r=…", with =2C for a comma and =3D for a =. */
-static bool scram_user(const char *p, size_t n, char *user) {
-    size_t at = 0, i = 5;
-
-    if (n < 6 || (p[0] != 'n' && p[0] != 'y') || memcmp(p + 1, ",,n=", 4) != 0)
-        return false;
-    for (; i < n && p[i] != ','; i++) {
-        char c = p[i];
-
-        if (c == '=') {
-            if (n - i < 3 ||
-                (memcmp(p + i, "=2C", 3) != 0 && memcmp(p + i, "=3D", 3) != 0))
-                return false;
-            c = p[i + 1] == '2' ? ',' : '=';
-            i += 2;
-        }
-        if (!c || at + 1 >= SASL2_NAME)
-            return false;
-        user[at++] = c;
-    }
-    user[at] = '\0';
-    return at > 0 && i < n;
-}
-
-/* NUL user NUL password; before the first NUL would be another identity. */
-static bool plain_user(const char *p, size_t n, char *user) {
-    const char *end = n > 1 && !p[0] ? memchr(p + 1, 0, n - 1) : NULL;
-
-    return end && end > p + 1 &&
-           copy(user, SASL2_NAME,
-                (struct terse_str){p + 1, (size_t)(end - p - 1)});
-}
-
-bool sasl2_user(const char *mechanism, const char *base64,
-                char user[SASL2_NAME]) {
-    uint8_t *data = malloc(SASL2_DATA);
-    int n = data ? unbase64(base64, data) : -1;
-    bool good = false;
-
-    user[0] = '\0';
-    if (n > 0 && strcmp(mechanism, "PLAIN") == 0)
-        good = plain_user((const char *)data, (size_t)n, user);
-    else if (n > 0 && strncmp(mechanism, "SCRAM-", 6) == 0)
-        good = scram_user((const char *)data, (size_t)n, user);
-    if (data)
-        OPENSSL_cleanse(data, SASL2_DATA);
-    free(data);
-    return good;
-}
 
 bool sasl2_proof(const char *base64, char user[SASL2_NAME], uint8_t proof[32]) {
     uint8_t data[SASL2_NAME + 64];
@@ -195,7 +127,7 @@ bool sasl2_proof(const char *base64, char user[SASL2_NAME], uint8_t proof[32]) {
     int n;
 
     if (strlen(base64) > (SASL2_NAME + 32) / 3 * 4 ||
-        (n = unbase64(base64, data)) < 0)
+        (n = bridge_unbase64(base64, data)) < 0)
         return false;
     end = memchr(data, 0, (size_t)n);
     if (!end || end == data || data + n - end != 33)

@@ -5,6 +5,7 @@
 #ifndef PROXY_SASL2_H
 #define PROXY_SASL2_H
 
+#include "bridge/sasl.h"
 #include "codec/terse.h"
 
 #define NS_BIND "urn:ietf:params:xml:ns:xmpp-bind"
@@ -16,7 +17,11 @@
 #define NS_SESSION "urn:ietf:params:xml:ns:xmpp-session"
 #define FAST_MECHANISM "HT-SHA-256-NONE"
 
-enum { SASL2_NAME = 1024, SASL2_ID = 512, SASL2_DATA = 16384 };
+enum {
+    SASL2_NAME = BRIDGE_SASL_NAME,
+    SASL2_ID = 512,
+    SASL2_DATA = BRIDGE_SASL_DATA
+};
 
 /* What <authenticate/> asks for. Text is as it was sent, and fits. */
 struct sasl2 {
@@ -36,11 +41,8 @@ struct sasl2 {
 /* False: it is malformed, or too long; *condition is of the SASL failure. */
 bool sasl2_read(const struct terse_node *node, struct sasl2 *out,
                 const char **condition);
-/* The user whom the mechanism's first message names, base64; for PLAIN and
- * SCRAM, and only if it asks for no other identity. */
-bool sasl2_user(const char *mechanism, const char *base64,
-                char user[SASL2_NAME]);
-/* The same of HT-SHA-256-NONE, with the proof. */
+/* The user whom the first message of HT-SHA-256-NONE names (base64), with the
+ * proof. */
 bool sasl2_proof(const char *base64, char user[SASL2_NAME], uint8_t proof[32]);
 
 /* Appends text, with format as by printf; %s is escaped, %S is not, %u. */

@@ -180,7 +180,7 @@ static const char *user_of(const char *mechanism, const char *said, size_t n) {
 
     EVP_EncodeBlock((unsigned char *)base64, (const unsigned char *)said,
                     (int)n);
-    return words_user(mechanism, base64, user) ? user : NULL;
+    return bridge_sasl_user(mechanism, base64, user) ? user : NULL;
 }
 #define said(mechanism, text) user_of(mechanism, text, sizeof(text) - 1)
 
@@ -214,7 +214,7 @@ static void test_words_user_of_no_base64_is_none(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(words_user("PLAIN", bad[i], user));
+        assert_false(bridge_sasl_user("PLAIN", bad[i], user));
 }
 
 /* ---- elements

@@ -149,8 +149,8 @@ static void name(const char *mechanism, const char *p, size_t n) {
     char user[SASL2_NAME];
 
     take(text, sizeof(text), p, n);
-    must(sasl2_user(mechanism, text, user) == (user[0] != '\0') ||
-         !sasl2_user(mechanism, text, user));
+    must(bridge_sasl_user(mechanism, text, user) == (user[0] != '\0') ||
+         !bridge_sasl_user(mechanism, text, user));
     must(ends(user, sizeof(user)));
 }
 

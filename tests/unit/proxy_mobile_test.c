@@ -116,11 +116,12 @@ static void test_sasl2_user_is_whom_the_mechanism_names(void **state) {
     char user[SASL2_NAME];
 
     (void)state;
-    assert_true(sasl2_user("PLAIN", B("\0julia\0secret"), user));
+    assert_true(bridge_sasl_user("PLAIN", B("\0julia\0secret"), user));
     assert_string_equal(user, "julia");
-    assert_true(sasl2_user("SCRAM-SHA-256", B("n,,n=a=2Cb=3Dc,r=x"), user));
+    assert_true(
+        bridge_sasl_user("SCRAM-SHA-256", B("n,,n=a=2Cb=3Dc,r=x"), user));
     assert_string_equal(user, "a,b=c");
-    assert_true(sasl2_user("SCRAM-SHA-512", B("y,,n=julia,r=x"), user));
+    assert_true(bridge_sasl_user("SCRAM-SHA-512", B("y,,n=julia,r=x"), user));
     assert_string_equal(user, "julia");
 }
 
@@ -129,21 +130,23 @@ static void test_sasl2_user_is_nobody_when_in_doubt(void **state) {
     char user[SASL2_NAME], twice[64];
 
     (void)state;
-    assert_false(sasl2_user("PLAIN", B("other\0julia\0secret"), user));
-    assert_false(sasl2_user("PLAIN", B("\0julia"), user));
-    assert_false(sasl2_user("PLAIN", B("\0\0secret"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("n,a=other,n=julia,r=x"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("p=x,,n=julia,r=x"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("n,,m=x,n=julia,r=x"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("n,,n=ju=lia,r=x"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("n,,n=julia"), user));
-    assert_false(sasl2_user("SCRAM-SHA-1", B("n,,n=,r=x"), user));
-    assert_false(sasl2_user("EXTERNAL", B("julia"), user));
-    assert_false(sasl2_user("PLAIN", "", user));
-    assert_false(sasl2_user("PLAIN", "AGp1=GlhAHNl", user));
-    assert_false(sasl2_user("PLAIN", "AGp1bGlhAHNl\n", user));
+    assert_false(bridge_sasl_user("PLAIN", B("other\0julia\0secret"), user));
+    assert_false(bridge_sasl_user("PLAIN", B("\0julia"), user));
+    assert_false(bridge_sasl_user("PLAIN", B("\0\0secret"), user));
+    assert_false(
+        bridge_sasl_user("SCRAM-SHA-1", B("n,a=other,n=julia,r=x"), user));
+    assert_false(bridge_sasl_user("SCRAM-SHA-1", B("p=x,,n=julia,r=x"), user));
+    assert_false(
+        bridge_sasl_user("SCRAM-SHA-1", B("n,,m=x,n=julia,r=x"), user));
+    assert_false(bridge_sasl_user("SCRAM-SHA-1", B("n,,n=ju=lia,r=x"), user));
+    assert_false(bridge_sasl_user("SCRAM-SHA-1", B("n,,n=julia"), user));
+    assert_false(bridge_sasl_user("SCRAM-SHA-1", B("n,,n=,r=x"), user));
+    assert_false(bridge_sasl_user("EXTERNAL", B("julia"), user));
+    assert_false(bridge_sasl_user("PLAIN", "", user));
+    assert_false(bridge_sasl_user("PLAIN", "AGp1=GlhAHNl", user));
+    assert_false(bridge_sasl_user("PLAIN", "AGp1bGlhAHNl\n", user));
     snprintf(twice, sizeof(twice), "%.20s", B("\0a\0b\0c\0d\0e\0f\0g"));
-    assert_true(sasl2_user("PLAIN", twice, user));
+    assert_true(bridge_sasl_user("PLAIN", twice, user));
     assert_string_equal(user, "a");
 }
 
