@@ -12,7 +12,7 @@ import re
 TAG = re.compile(
     rb"<(message|presence|iq|enable|enabled|resume|resumed|a)(?=[\s/>])([^>]*)>")
 ATTR = {name: re.compile(rb"""\s%s=(?:'([^']*)'|"([^"]*)")""" % name)
-        for name in (b'id', b'h')}
+        for name in (b'id', b'h', b'previd', b'type')}
 STANZAS = (b'message', b'presence', b'iq')
 
 
@@ -22,15 +22,20 @@ def attr(tag, name):
 
 
 class Stream:
-    """One connection to the server; its counts are those of XEP-0198."""
+    """One connection to the server; its counts are those of XEP-0198, None
+    without."""
 
     def __init__(self, witness):
         self.witness = witness
         self.rest = {'up': b'', 'down': b''}
         self.count = {'up': None, 'down': None}
-        # What of it <resume/> and <resumed/> said, and <a/>.
+        # What of it <resume/> and <resumed/> said, and <a/>; also <resumed/> of
+        # the connection that went on with it.
         self.base = {'up': 0, 'down': 0}
         self.acked = {'up': 0, 'down': 0}
+        self.before = None    # the connection that it goes on with
+        self.asked = {}       # when which iq went up
+        self.answered = -1    # when the latest went up that was answered
 
     def log(self, way, data):
         data = self.rest[way] + data
@@ -46,15 +51,38 @@ class Stream:
         if name in STANZAS:
             if self.count[way] is not None:
                 self.count[way] += 1
-            if name == b'message' and (ident := attr(tag, b'id')):
+            ident = attr(tag, b'id')
+            if name == b'message' and ident:
                 self.witness.saw(self, way, ident, self.count[way])
+            elif name == b'iq':
+                self.saw_iq(way, ident, attr(tag, b'type'))
         elif name in (b'enable', b'enabled'):
             self.count[way] = 0
+            if way == 'down':
+                self.witness.latest[attr(tag, b'id')] = self
         elif name == b'a':
             self.acked[other] = int(attr(tag, b'h') or 0)
         else:  # it says what came the other way
             h = int(attr(tag, b'h') or 0)
             self.base[other] = self.count[other] = self.acked[other] = h
+            if way == 'down':
+                previd = attr(tag, b'previd')
+                self.before = self.witness.latest.get(previd)
+                self.witness.latest[previd] = self
+                if self.before:
+                    self.before.acked['up'] = h
+
+    def saw_iq(self, way, ident, kind):
+        if way == 'up':
+            self.asked[ident] = next(self.witness.clock)
+        elif kind in ('result', 'error'):
+            self.answered = max(self.answered, self.asked.pop(ident, -1))
+
+    def goes_on_with(self, earlier):
+        stream = self.before
+        while stream and stream is not earlier:
+            stream = stream.before
+        return stream is not None
 
 
 class Witness:
@@ -63,6 +91,7 @@ class Witness:
     def __init__(self):
         self.clock = itertools.count()
         self.seen = collections.defaultdict(list)
+        self.latest = {}  # the connection of a stream that can be resumed
 
     def stream(self):
         return Stream(self).log
@@ -72,29 +101,29 @@ class Witness:
 
     def sent_as_new(self, way, ident):
         """How often it was sent as a stanza that the other end could not have:
-        what comes again on a connection that went on with the stream from before
-        it does not count. None: some count is not known."""
+        what comes again on a connection that goes on with the stream of the one
+        before does not count, if it was not known that it had come."""
         new, last = 0, None
         for _, stream, count in self.seen[way, ident]:
-            if count is None:
-                return None
-            if last is None or stream is last[0] or count <= stream.base[way]:
-                new += 1
-            elif last[1] <= stream.base[way]:
-                new += 1  # it was known that it had come
+            again = (last and stream.goes_on_with(last[0]) and
+                     count is not None and last[1] is not None and
+                     min(count, last[1]) > stream.base[way])
+            new += not again
             last = stream, count
         return new
 
     def twice(self, ident):
         """Whether the server made two of one."""
         up, down = (self.sent_as_new(way, ident) for way in ('up', 'down'))
-        return up == 1 and down is not None and down > 1
+        return up == 1 and down > 1
 
     def lost(self, ident):
-        """Whether the server had it, said so, and never sent it on."""
+        """Whether the server had it, said so, and never sent it on. It says so by
+        its count, or by an answer to what came after it."""
         return not self.seen['down', ident] and any(
-            count is not None and count <= stream.acked['up']
-            for _, stream, count in self.seen['up', ident])
+            clock < stream.answered or
+            (count is not None and count <= stream.acked['up'])
+            for clock, stream, count in self.seen['up', ident])
 
     def by_server(self, kind, ident, newer=''):
         """Whether what is wrong with a message is the server's doing. What it

@@ -144,7 +144,7 @@ class Chatter:
 
     def __init__(self, world, number, way, managed, state):
         self.world, self.pb, self.ledger = world, world.pb, world.ledger
-        self.name, self.way = f'soak{number}', way
+        self.name, self.way = world.names[number], way
         self.managed, self.state = managed, state
         self.random = random.Random(number)
         self.session = self.old = None
