@@ -33,7 +33,8 @@ class Stream:
         # the connection that went on with it.
         self.base = {'up': 0, 'down': 0}
         self.acked = {'up': 0, 'down': 0}
-        self.before = None    # the connection that it goes on with
+        # The connection that it goes on with, and which goes on with it.
+        self.before = self.after = None
         self.asked = {}       # when which iq went up
         self.answered = -1    # when the latest went up that was answered
 
@@ -71,6 +72,7 @@ class Stream:
                 self.witness.latest[previd] = self
                 if self.before:
                     self.before.acked['up'] = h
+                    self.before.after = self
 
     def saw_iq(self, way, ident, kind):
         if way == 'up':
@@ -120,10 +122,19 @@ class Witness:
     def lost(self, ident):
         """Whether the server had it, said so, and never sent it on. It says so by
         its count, or by an answer to what came after it."""
-        return not self.seen['down', ident] and any(
+        return not self.arrives(ident) and any(
             clock < stream.answered or
             (count is not None and count <= stream.acked['up'])
             for clock, stream, count in self.seen['up', ident])
+
+    def arrives(self, ident):
+        """Whether the server sent it on, and again where it was told that it had
+        not come."""
+        if not self.seen['down', ident]:
+            return False
+        _, stream, count = self.seen['down', ident][-1]
+        return not (count is not None and stream.after and
+                    stream.after.base['down'] < count)
 
     def by_server(self, kind, ident, newer=''):
         """Whether what is wrong with a message is the server's doing. What it
