@@ -220,10 +220,26 @@ static void begin_jump(struct session *s) {
         net_timer_set(s->login->jump, 0);
 }
 
+/* <success/> does not say whose it is, and of two tries the answers may cross:
+ * whom the client named counts if it named nobody else on this connection. */
+static void note_name(struct login *login) {
+    const char *user = login->sasl.user;
+
+    if (!login->tried)
+        return;
+    login->tried = false;
+    if (!login->sasl.has_user ||
+        (login->names[0] && strcmp(login->names, user) != 0))
+        login->mixed = true;
+    else
+        snprintf(login->names, sizeof(login->names), "%s", user);
+}
+
 static void authenticate(struct session *s, struct terse_node *node) {
     struct login *login = s->login;
     const char *condition;
 
+    note_name(login); /* of the try before */
     if (!sasl2_read(node, &login->sasl, &condition)) {
         refuse(s, condition);
         return;
@@ -233,6 +249,7 @@ static void authenticate(struct session *s, struct terse_node *node) {
         return;
     }
     login->step = LOGIN_AUTH;
+    login->tried = true;
     login->spoke = login->sasl.has_initial;
     send(s, "<auth xmlns='" BRIDGE_NS_SASL "' mechanism='%s'>",
          login->sasl.mechanism);
@@ -404,6 +421,8 @@ static void proved(struct session *s, const struct terse_node *node) {
 
     if (!session_move(s, EVENT_PROVED))
         return;
+    note_name(login);
+    login->sasl.has_user &= !login->mixed && !s->classic;
     terse_reader_restart(s->back.reader);
     if (terse_node_text(node, &text) && text.n) {
         login->success = calloc(1, text.n + 1);

@@ -71,6 +71,7 @@ struct session {
     uint32_t revision;      /* of the schemas, for what is kept */
     bool featured;          /* the features before login were passed on */
     bool offered;           /* with XEP-0388, which the server knows not */
+    bool classic;           /* the client has logged in without, or tried */
     bool own;               /* and the login was such a one */
     bool dial_due;
     bool server_csi;       /* the server knows XEP-0352 */

@@ -12,7 +12,8 @@ import pytest
 
 import servers
 from drivers import Pair0Client
-from phone import BIND2, CLIENT, SASL, SASL2, SM, Phone
+from phone import (BIND2, CLIENT, FEATURES, SASL, SASL2, SM, Phone,
+                   b64)
 from servers import DOMAIN
 from test_limits import Scene
 
@@ -407,6 +408,28 @@ async def test_nobody_else_gets_it(world):
     await one.say('still here')
     await one.hear('still here')
     await phone.drop()
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
+async def test_success_of_a_classic_login_proves_nothing_else(world):
+    """A thief logs in as himself, and names somebody else before he is told."""
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone, user = pair.phone, world.account('thief')
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    thief = Phone(user, f'pw-{user}', DOMAIN)
+    await thief.connect(tersed.port)
+    thief.open()
+    await thief.expect(lambda e: e.tag == FEATURES)
+    own = b64(f'\0{user}\0pw-{user}'.encode())
+    thief.write(f"<auth xmlns='{SASL[1:-1]}' mechanism='PLAIN'>{own}</auth>")
+    thief.authenticate('PLAIN', b64(f'\0{phone.user}\0wrong'.encode()),
+                       resume=phone.id, count=phone.handled)
+    # What becomes of two logins at a time is the server's affair.
+    with contextlib.suppress(AssertionError, ConnectionError):
+        await thief.expect(lambda e: e.find(SM + 'resumed') is not None)
+    assert not tersed.logged('event=resumed')
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
 
 

@@ -358,6 +358,43 @@ class Refusing(Session):
                             '<not-authorized/></failure>')
 
 
+class Crossing(Managed):
+    """Is slow to judge the first login of a connection that is not its first:
+    <abort/> and the next login overtake it."""
+
+    tries = 0
+
+    def answer(self, element):
+        if element.tag == SASL + 'abort':
+            return f"<failure xmlns='{SASL[1:-1]}'><aborted/></failure>"
+        if element.tag == SASL + 'auth' and self is not self.server.sessions[0]:
+            self.tries += 1
+            return '' if self.tries == 1 else None
+        return super().answer(element)
+
+
+async def test_success_of_an_earlier_try_proves_nothing_else(world):
+    """A thief logs in as himself, and names somebody else before he is told."""
+    fake, tersed = await scripted(world, kind=Crossing, resumes=0)
+    phone, _, _ = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    thief = Phone('thief', 'pw', FAKE)
+    await thief.connect(tersed.port)
+    thief.open()
+    await thief.expect(lambda e: e.tag == FEATURES)
+    thief.authenticate('PLAIN', b64(b'\0thief\0pw'))
+    await thief.send("<abort xmlns='urn:xmpp:sasl:2'/>")
+    await thief.expect(lambda e: e.tag == SASL2 + 'failure')
+    thief.authenticate('PLAIN', b64(b'\0user\0wrong'), resume=phone.id,
+                       count=phone.handled)
+    # The server has to decide: this one does not look who it is.
+    await asyncio.gather(thief.expect(lambda e: e.tag == SASL2 + 'success'),
+                         fake.session())
+    assert not tersed.logged('event=resumed')
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
 async def test_token_is_for_its_domain(world):
     fake = await world.fake(bound_features=BIND + MANAGED, kind=Managed)
     fake.resumes = None
