@@ -11,7 +11,7 @@ import time
 import pytest
 
 import servers
-from drivers import Pair0Client
+from drivers import Pair0Client, XmlClient
 from phone import (BIND2, CLIENT, FEATURES, SASL, SASL2, SM, Phone,
                    b64)
 from servers import DOMAIN
@@ -340,6 +340,48 @@ async def test_login_without_an_answer_keeps_the_session(world):
     assert success.find(SM + 'resumed') is not None
     await pair.hear('away')
     await relay.close()
+
+
+# -- what a contact may send ---------------------------------------------------
+
+
+@pytest.mark.parametrize('payload', [
+    '<a>' * 80 + '</a>' * 80,
+    '<a ' + ''.join(f"a{i}='' " for i in range(500)) + '/>',
+    "<a xmlns='no name'><b/></a>",
+], ids=['depth', 'attributes', 'namespace'])
+async def test_stanza_that_is_refused_ends_nothing(world, payload):
+    """Else a contact could send it, and its receiver would get it again at each
+    login, and never be there. An error stands in for it, with its count."""
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone, user = pair.phone, world.account('evil')
+    evil = world.client(XmlClient, world.server.plain)
+    await evil.login(user, f'pw-{user}', DOMAIN, 'r')
+    bad = (f"<message to='{phone.jid}' type='chat' id='bad'><body>x</body>"
+           f'{payload}</message>')
+    await evil.send(bad)
+    error = await phone.expect(lambda e: e.get('id') == 'bad')
+    assert error.tag == CLIENT + 'message' and error.get('type') == 'error'
+    assert error.get('from') == f'{user}@{DOMAIN}/r'
+    assert error.find('.//{urn:ietf:params:xml:ns:xmpp-stanzas}'
+                      'policy-violation') is not None
+    await pair.say('after')
+    await pair.hear('after')
+    # And while the phone is away: held, then at the server.
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    await evil.send(bad.replace("id='bad'", "id='worse'"))
+    await pair.say('away')
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+    assert (await phone.expect(
+        lambda e: e.get('id') == 'worse')).get('type') == 'error'
+    await pair.hear('away')
+    await phone.send(f"<a xmlns='urn:xmpp:sm:3' h='{phone.handled}'/>",
+                     "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+    assert (await phone.expect(
+        lambda e: e.get('id') == 'p')).get('type') == 'result'
+    assert not tersed.logged('event=failed')
 
 
 # -- who may come back ---------------------------------------------------------
