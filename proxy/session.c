@@ -541,6 +541,19 @@ static void take_early(struct session *s) {
     terse_buf_fini(&early);
 }
 
+/* Counts what comes before login, as it was sent or as it was unpacked, which
+ * may be a thousand times as much. False: the session has failed. */
+static bool may_send(struct session *s, uint64_t *count, size_t n) {
+    if (s->logged_in)
+        return true;
+    *count += n;
+    if (*count <= s->config->login_bytes)
+        return true;
+    session_over(s, LIMIT_LOGIN_BYTES, "policy-violation",
+                 "login_bytes: too much was sent before login.");
+    return false;
+}
+
 static void pull(struct session *s) {
     take_early(s);
     while (front_wanted(s)) {
@@ -556,7 +569,7 @@ static void pull(struct session *s) {
             front_bad(s, err);
             return;
         }
-        if (!frame)
+        if (!frame || !may_send(s, &s->login_frames, n))
             return;
         if (n > 0)
             front_frame(s, frame, n);
@@ -798,12 +811,8 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
             session_close(s);
         return;
     }
-    s->login_bytes += s->logged_in ? 0 : n;
-    if (!s->logged_in && s->login_bytes > s->config->login_bytes) {
-        session_over(s, LIMIT_LOGIN_BYTES, "policy-violation",
-                     "login_bytes: too much was sent before login.");
+    if (!may_send(s, &s->login_bytes, n))
         return;
-    }
     err = net_framer_feed(&s->front.framer, p, n);
     if (err)
         front_bad(s, err);

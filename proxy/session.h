@@ -39,6 +39,7 @@ struct session {
     struct terse_buf open;        /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
+    uint64_t login_frames; /* the same, unpacked */
     bool logged_in;
     bool handshaking;               /* no binding is known yet */
     bool direct;                    /* TLS to the server from the first byte */
