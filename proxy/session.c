@@ -354,6 +354,12 @@ bool session_attach(struct session *s, struct session *from) {
     frame_leg_init(&from->front, &from->bridge, NET_FRAMING_DETECT, false);
     s->front_sent = from->front_sent;
     from->front_sent = 0;
+    /* Behind <authenticate/>; a token is such a frame itself, and was used. */
+    if (from->state == STATE_BINDING) {
+        terse_buf_fini(&s->early);
+        s->early = from->early;
+        terse_buf_init(&from->early, s->early.max);
+    }
     server_hand_over(s->server, from, s);
     s->heard = server_now();
     if (s->front.beat && !net_timer_new(&s->clock, &s->owner, clock_late, s))
@@ -587,6 +593,8 @@ static void note_binding(struct session *s) {
 }
 
 void session_go_on(struct session *s) {
+    bool back = s->state == STATE_RESUMING;
+
     pull(s);
     note_binding(s);
     if (s->dial_due && s->state == STATE_DIALLING &&
@@ -595,6 +603,10 @@ void session_go_on(struct session *s) {
         upstream_dial(s);
     }
     stream_turn(s);
+    if (back && s->state == STATE_UP) { /* it may have sent more by now */
+        pull(s);
+        stream_turn(s);
+    }
     if (s->state == STATE_OVER)
         return;
     if (s->front.conn && (front_wanted(s) || s->state == STATE_LEAVING))

@@ -444,6 +444,29 @@ async def test_stanza_in_the_flight_of_the_login_comes_after_it(world):
     await session.bodies('three')
 
 
+@pytest.mark.parametrize('by', ['password', 'token'])
+async def test_stanza_in_the_flight_of_the_return_comes_after_it(world, by):
+    """The same, to a session that was held."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    await phone.connect(tersed.port)
+    phone.open()
+    proof = hmac.digest(phone.token.encode(), b'Initiator', 'sha256')
+    mechanism, initial = {
+        'password': ('PLAIN', plain()),
+        'token': ('HT-SHA-256-NONE', b64(b'user\0' + proof))}[by]
+    phone.authenticate(mechanism, initial, phone.id, bind=False)
+    phone.write(message('one'), message('two'))
+    await phone.flush()
+    success = await phone.expect(lambda e: e.tag == SASL2 + 'success')
+    assert success.find(SM + 'resumed').get('h') == '0'
+    await session.bodies('one', 'two')
+    assert session.handled == 2
+    await told(phone, 2)
+
+
 # -- a server that cannot do it -----------------------------------------------------
 
 
