@@ -93,8 +93,11 @@ void sm_server_asks(struct sm *sm) { sm->asked = sm->on; }
 void sm_client_asks(struct sm *sm) {
     if (!sm->on)
         return;
+    /* Who goes on sending and asking is not to wait until it stops. */
+    if (!sm->wanted)
+        sm->wanted_at = sm->up;
+    sm->wanted_to = sm->up;
     sm->wanted = true;
-    sm->wanted_at = sm->up;
 }
 
 void sm_hurry(struct sm *sm) {
@@ -143,7 +146,7 @@ static uint64_t tell_by(const struct sm *sm, const struct sm_waits *waits,
 
 static void tell_client(struct sm *sm, const struct sm_waits *waits,
                         uint64_t now, bool riding, struct sm_turn *turn) {
-    /* Who asks is answered when there is the whole answer. */
+    /* Who asks is answered when there is the whole answer to a question. */
     bool due = sm->wanted && within(sm->wanted_at, sm->up_told, sm->up_acked);
 
     if (sm->own && sm->up_acked != sm->up_told) {
@@ -156,10 +159,12 @@ static void tell_client(struct sm *sm, const struct sm_waits *waits,
         return;
     turn->tell_client = true;
     turn->client_h = sm->up_acked;
+    if (due) {
+        sm->wanted = !within(sm->wanted_to, sm->up_told, sm->up_acked);
+        sm->wanted_at = sm->wanted_to;
+    }
     sm->up_told = sm->up_acked;
     sm->told_by = 0;
-    if (due)
-        sm->wanted = false;
 }
 
 static void ask_client(struct sm *sm, const struct sm_waits *waits,

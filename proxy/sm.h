@@ -29,7 +29,8 @@ struct sm {
     uint8_t doubts;     /* answers until it is known that the server still has
                            the session here: it may have moved it away */
     bool wanted;        /* the client has asked, when */
-    uint32_t wanted_at; /* `up` was this */
+    uint32_t wanted_at; /* `up` was this, */
+    uint32_t wanted_to; /* and again up to this */
     uint64_t told_by;   /* when the client is to be told; 0: nothing to tell */
 
     uint32_t down;       /* passed to the client */
