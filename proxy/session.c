@@ -1043,6 +1043,20 @@ static void start(struct session *s, struct nng_stream *stream) {
     net_conn_resume(s->front.conn);
 }
 
+/* Each try costs its sender a packet: lines are bounded, and so is what waits
+ * for a log that is slow. */
+static void log_refusal(const struct session *s, enum limit hit) {
+    uint64_t unsaid;
+    char more[24];
+
+    if (!server_complains(s->server, &unsaid))
+        return;
+    snprintf(more, sizeof(more), "%" PRIu64, unsaid);
+    log_event(LOG_WARN, 0, "hung-up-on", "peer", s->peer, "limit",
+              hit < LIMIT_COUNT ? limit_names[hit] : "draining", "unsaid", more,
+              NULL);
+}
+
 void session_accept(void *arg, struct nng_stream *stream) {
     struct server *server = arg;
     struct session *s = calloc(1, sizeof(*s));
@@ -1059,8 +1073,7 @@ void session_accept(void *arg, struct nng_stream *stream) {
     net_stream_peer(stream, s->peer, &s->port);
     snprintf(port, sizeof(port), "%u", s->port);
     if (!server_admit(server, s, &hit)) {
-        log_event(LOG_WARN, 0, "hung-up-on", "peer", s->peer, "limit",
-                  hit < LIMIT_COUNT ? limit_names[hit] : "draining", NULL);
+        log_refusal(s, hit);
         net_stream_drop(stream);
     } else {
         net_lock(&s->owner);
