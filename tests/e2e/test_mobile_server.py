@@ -411,6 +411,26 @@ async def test_token_is_for_its_domain(world):
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
 
 
+async def test_ids_of_two_servers_may_be_the_same(world):
+    """Else whoever runs one of them could have the other's sessions not found."""
+    options = {'bound_features': BIND + MANAGED, 'kind': Managed}
+    fake, there = await world.fake(**options), await world.fake(**options)
+    other = 'other.example.net'
+    tersed = world.proxy(fake.port, {
+        other: {'server': f'127.0.0.1:{there.port}', 'starttls': 'off'}},
+        log_level='debug')
+    phone, _, _ = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    second = Phone('user', 'pw', other)
+    success, _ = await asyncio.gather(second.login(tersed.port),
+                                      there.session())
+    assert success.tag == SASL2 + 'success' and second.id == phone.id
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+    await second.drop()
+    assert (await second.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
 async def test_token_ends_with_the_servers_stream(world):
     """An account is closed, say: the server's word is the last, for a phone
     that is away as well."""
