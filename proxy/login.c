@@ -563,7 +563,8 @@ static void finish(struct session *s) {
         s->sm.skew = login->early;
     } else if (login->resumed) {
         s->sm.skew = login->early;
-        sm_resumed(&s->sm, true, login->sm_h, login->sasl.h - login->early);
+        sm_resumed(&s->sm, true, login->sm_h,
+                   sasl2_h(login->sasl.h, login->early));
         metrics_add(&s->server->metrics, METRIC_RESUMED_SERVER, 1);
     }
     s->own = true;
@@ -641,7 +642,7 @@ static void after_features(struct session *s) {
         login->step = LOGIN_RESUME;
         terse_buf_init(&xml, 4096);
         if (sasl2_print(&xml, "<resume xmlns='" NS_SM "' h='%u' previd='%s'/>",
-                        (unsigned)(sasl->h - login->early), previd) ||
+                        (unsigned)sasl2_h(sasl->h, login->early), previd) ||
             terse_buf_append(&xml, "", 1))
             no_memory(s);
         else

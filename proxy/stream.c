@@ -119,7 +119,7 @@ static bool client_resumes(struct session *s, const uint8_t *frame, size_t n) {
     if (previd[0] != '~' || !s->resuming)
         return false;
     skew = sasl2_id_read(previd);
-    s->resume_h -= skew;
+    s->resume_h = sasl2_h(s->resume_h, skew);
     s->sm.skew = skew;
     snprintf(xml, sizeof(xml),
              "<resume xmlns='" NS_SM "' h='%" PRIu32 "' previd='", s->resume_h);

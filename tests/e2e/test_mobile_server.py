@@ -199,6 +199,22 @@ async def test_counts_wrap_at_2_to_the_32(world):
     await told(phone, 3)
 
 
+@pytest.mark.parametrize('how', ['sasl2', 'classic'])
+async def test_count_below_what_the_server_did_not_count(world, how):
+    """Of two stanzas that came before <enabled/> one was lost: the server must
+    not hear that the phone has 2^32 - 1 of its own, and drop them all."""
+    fake, tersed = await scripted(world, resumes=0)
+    phone = Phone('user', 'pw', FAKE)
+    phone.handled = 1
+    if how == 'sasl2':
+        login = phone.login(tersed.port, resume='~2~srv')
+    else:
+        login = phone.classic(tersed.port, resume='~2~srv')
+    _, session = await asyncio.gather(login, fake.session())
+    assert session.resume.get('previd') == 'srv'
+    assert session.resume.get('h') == '0'
+
+
 async def too_high(phone, h, sent):
     """The stream error that XEP-0198 has for it."""
     error = await phone.expect(lambda e: e.tag.endswith('}error'))
