@@ -562,7 +562,9 @@ static void finish(struct session *s) {
         sm_enabled(&s->sm, true);
         s->sm.skew = login->early;
     } else if (login->resumed) {
-        s->sm.skew = login->early;
+        /* What is missing of those is lost, and will not be counted. */
+        s->sm.skew =
+            login->early < login->sasl.h ? login->early : login->sasl.h;
         sm_resumed(&s->sm, true, login->sm_h,
                    sasl2_h(login->sasl.h, login->early));
         metrics_add(&s->server->metrics, METRIC_RESUMED_SERVER, 1);

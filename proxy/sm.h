@@ -18,7 +18,8 @@ struct sm {
     bool enabling; /* <enable/> went up: up counts, down not yet */
     bool own;      /* enabled with SASL2: the client acknowledges by itself, and
                       hears of acknowledgements that it did not ask for */
-    uint32_t skew; /* stanzas that the client counted and the server did not */
+    uint32_t skew; /* stanzas that the client counted and the server did not, */
+    uint32_t skew_acked; /* and what of those the client has acknowledged */
 
     uint32_t up;        /* passed to the server */
     uint32_t up_acked;  /* by the server */
@@ -72,7 +73,8 @@ void sm_up(struct sm *sm, bool matters);
 void sm_early(struct sm *sm, uint32_t n);
 void sm_down(struct sm *sm); /* a stanza was passed to the client */
 
-/* <a/> of either side. False: more than there was. *n: how many it is. */
+/* <a/> of either side. False: more than there was, or less than before. *n: how
+ * many it is, with those of the skew. */
 bool sm_server_acks(struct sm *sm, uint32_t h);
 bool sm_client_acks(struct sm *sm, uint32_t h, uint32_t *n);
 /* The client's h as the server counts. */

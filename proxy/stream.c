@@ -119,8 +119,9 @@ static bool client_resumes(struct session *s, const uint8_t *frame, size_t n) {
     if (previd[0] != '~' || !s->resuming)
         return false;
     skew = sasl2_id_read(previd);
+    /* What is missing of those is lost, and will not be counted. */
+    s->sm.skew = skew < s->resume_h ? skew : s->resume_h;
     s->resume_h = sasl2_h(s->resume_h, skew);
-    s->sm.skew = skew;
     snprintf(xml, sizeof(xml),
              "<resume xmlns='" NS_SM "' h='%" PRIu32 "' previd='", s->resume_h);
     bridge_escape(xml, sizeof(xml) - 4, previd);
@@ -278,7 +279,7 @@ static enum terse_err keep(struct session *s, const struct terse_node *node,
 }
 
 enum terse_err stream_keep(struct session *s, const struct terse_node *node) {
-    return keep(s, node, false); /* the server does not count it */
+    return keep(s, node, true);
 }
 
 /* Sends all that waits. */

@@ -199,6 +199,39 @@ async def test_counts_wrap_at_2_to_the_32(world):
     await told(phone, 3)
 
 
+class Hasty(Managed):
+    """Has something to say before it counts."""
+
+    def answer(self, element):
+        answer = super().answer(element)
+        if element.tag == SM + 'enable':
+            return message('first') + message('second') + answer
+        return answer
+
+
+async def test_what_the_server_did_not_count_is_sent_again(world):
+    """And the counts stay true: else what was last would come with each return."""
+    fake, tersed = await scripted(world, kind=Hasty)
+    phone, _, session = await enter(fake, tersed)
+    assert phone.id == '~2~srv'
+    await hear(phone, 'first', 'second')
+    await session.send(message('third'))
+    await hear(phone, 'third')
+    for known, told in ((1, ('second', 'third')), (1, ('second', 'third')),
+                        (2, ('third',)), (3, ())):
+        await phone.drop()
+        tersed.until_logged('event=move on=client-lost')
+        phone.handled = known
+        assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+        await hear(phone, *told)
+        assert phone.handled == 3
+    await session.until_acked(1)
+    await session.send(message('fourth'))
+    await hear(phone, 'fourth')
+    await phone.send(ack(4))
+    await session.until_acked(2)
+
+
 @pytest.mark.parametrize('how', ['sasl2', 'classic'])
 async def test_count_below_what_the_server_did_not_count(world, how):
     """Of two stanzas that came before <enabled/> one was lost: the server must

@@ -224,9 +224,14 @@ static void test_sm_skew_is_not_the_servers(void **state) {
     sm.skew = 2;
     sm_down(&sm);
     assert_true(sm_client_acks(&sm, 1, &n));
-    assert_int_equal(sm.down_acked, 0);
-    assert_true(sm_client_acks(&sm, 3, &n));
     assert_int_equal(n, 1);
+    assert_int_equal(sm.down_acked, 0);
+    assert_false(sm_client_acks(&sm, 0, &n));
+    assert_true(sm_client_acks(&sm, 1, &n));
+    assert_int_equal(n, 0);
+    assert_true(sm_client_acks(&sm, 3, &n));
+    assert_int_equal(n, 2); /* one of each kind */
+    assert_false(sm_client_acks(&sm, 1, &n));
     assert_int_equal(sm.down_acked, 1);
     assert_int_equal(sm_client_count(&sm, 7), 5);
 }
