@@ -41,6 +41,7 @@ struct session {
     uint64_t login_bytes;  /* from the client, before login */
     uint64_t login_frames; /* the same, unpacked */
     bool logged_in;
+    bool refused;                   /* the server has refused a login */
     bool handshaking;               /* no binding is known yet */
     bool direct;                    /* TLS to the server from the first byte */
     bool slowed;                    /* over its rate: pace will wake it */

@@ -183,6 +183,20 @@ static enum terse_err back_open(struct session *s,
     return error.code;
 }
 
+/* Who guesses passwords is to be found in the log, since it is our address that
+ * the server sees. A line for each connection, however often it tries. */
+static void note_refused(struct session *s, const struct terse_node *node) {
+    if (s->state != STATE_LOGIN ||
+        (!terse_node_is(node, BRIDGE_NS_SASL, "failure") &&
+         !terse_node_is(node, BRIDGE_NS_SASL2, "failure")))
+        return;
+    metrics_add(&s->server->metrics, METRIC_LOGINS_REFUSED, 1);
+    if (!s->refused)
+        log_event(LOG_INFO, s->id, "login-refused", "peer", s->peer, "domain",
+                  s->domain->name, NULL);
+    s->refused = true;
+}
+
 static enum terse_err back_element(struct session *s, struct terse_node *node) {
     enum event event = EVENT_SERVER_ELEMENT;
     enum terse_err err;
@@ -200,6 +214,7 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         event = EVENT_SUCCESS2;
     if (!session_move(s, event))
         return TERSE_ESTREAM;
+    note_refused(s, node);
     if (event == EVENT_SERVER_ERROR && s->state == STATE_RESUMING) {
         /* Who comes back has heard nothing yet, not even a header. */
         session_fail(s, "remote-connection-failed",

@@ -12,7 +12,7 @@ import pytest
 
 import servers
 from drivers import Pair0Client, XmlClient
-from phone import (BIND2, CLIENT, FEATURES, SASL, SASL2, SM, Phone,
+from phone import (BIND2, CLIENT, FEATURES, SASL, SASL2, SM, Phone, Scram,
                    b64)
 from servers import DOMAIN
 from test_limits import Scene
@@ -115,6 +115,17 @@ async def test_wrong_password_is_refused_and_may_be_tried_again(world):
     failure = await phone.login(tersed.port)
     assert failure.tag == SASL2 + 'failure'
     assert failure.find(SASL + 'not-authorized') is not None
+    refused = tersed.logged('event=login-refused')
+    assert len(refused) == 1 and 'peer=127.0.0.1' in refused[0]
+    # On the same connection, and what goes with a login is to be had.
+    scram = Scram(user, f'pw-{user}')
+    phone.authenticate('SCRAM-SHA-256', scram.first(), extra="<request-token "
+                       "xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>")
+    step = await phone.expect(lambda e: e.tag == SASL2 + 'challenge')
+    phone.write("<response xmlns='urn:xmpp:sasl:2'>"
+                f'{scram.final(step.text)}</response>')
+    await phone.expect(lambda e: e.tag == SASL2 + 'success')
+    assert phone.token and phone.id
 
 
 async def test_acknowledgements_come_unasked_and_true(world):
