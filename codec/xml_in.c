@@ -82,7 +82,6 @@ struct terse_reader {
 
     bool sparing;           /* what is wrong with one element is no end */
     enum terse_err refused; /* what is, while it is stepped over */
-    uint64_t skipped;       /* bytes of it so far */
     struct xml_skip skip;
     struct terse_node *outline; /* what is told of it */
 
@@ -136,9 +135,10 @@ static const char bad_prefix[] =
 /* ---- collecting nodes ------------------------------------------------------
  */
 
-/* Whether the element at hand has become too large. */
+/* Whether the element at hand has become too large. A reader that spares its
+ * stream looks at that between slices. */
 static inline bool over_size(struct terse_reader *r) {
-    if (r->fed - r->start <= r->limits.stanza_bytes)
+    if (r->fed - r->start <= r->limits.stanza_bytes || r->sparing)
         return false; /* not with all that was given to libxml2 */
     uint64_t at = consumed(r);
     if (at <= r->start || at - r->start <= r->limits.stanza_bytes)
@@ -446,11 +446,9 @@ static bool is_spared(const struct terse_reader *r) {
 
 /* Forgives the error, and has the rest of the element stepped over. */
 static void begin_skip(struct terse_reader *r, struct terse_node *outline) {
-    uint64_t at = consumed(r);
     r->outline = outline;
     r->refused = r->error.code;
     r->error.code = TERSE_OK;
-    r->skipped = at > r->start ? at - r->start : 0;
     xml_skip_begin(&r->skip, r->depth - 1);
     r->pending = PENDING_SKIP;
 }
@@ -872,6 +870,35 @@ static size_t left_unread(const struct terse_reader *r, size_t n) {
     }
 }
 
+/* Begins where a slice has ended, as xml_scan has it. */
+static void skip_from_here(struct terse_reader *r, char last) {
+    static const enum xml_skip_at at[] = {
+        [SCAN_TEXT] = SKIP_TEXT,  [SCAN_LESS] = SKIP_LESS,
+        [SCAN_TAG] = SKIP_TAG,    [SCAN_END] = SKIP_END,
+        [SCAN_QUOT] = SKIP_QUOT,  [SCAN_APOS] = SKIP_APOS,
+        [SCAN_CDATA] = SKIP_CDATA};
+    r->skip.at = at[r->scan.at];
+    r->skip.slash = r->skip.at == SKIP_TAG && last == '/';
+    r->skip.brackets = r->scan.brackets;
+}
+
+/* After a slice that ends in `last`: the element is too large. */
+static void skip_large(struct terse_reader *r, char last) {
+    const xmlParserInput *in = r->ctxt->input;
+    struct terse_node *outline = NULL;
+    fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+    if (!is_spared(r) || r->scan.at == SCAN_PROLOG)
+        return;
+    if (r->node)
+        outline = outline_of_tree(r);
+    else if (in->end - in->cur > 1 && in->cur[0] == '<')
+        outline = outline_of_bytes(r);
+    if (!outline)
+        return;
+    begin_skip(r, outline);
+    skip_from_here(r, last);
+}
+
 /* After what xml_scan found in a tag that libxml2 waits to see the end of. */
 static bool skip_scanned(struct terse_reader *r) {
     const xmlParserInput *in = r->ctxt->input;
@@ -908,11 +935,14 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
         bool scanned = good < n && !failed(r);
         if (good < n)
             fail_scan(r, err);
+        else if (r->sparing && !failed(r) &&
+                 r->fed - r->start > r->limits.stanza_bytes)
+            skip_large(r, p[n - 1]);
         else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)
             fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
         else if (r->ctxt->instate == XML_PARSER_EOF)
             fail(r, TERSE_ENOMEM, "out of memory for a parser");
-        if (!scanned || !skip_scanned(r))
+        if (r->pending != PENDING_SKIP && (!scanned || !skip_scanned(r)))
             return n;
         leave_parser(r);
         return good;
@@ -930,11 +960,8 @@ static size_t feed_skip(struct terse_reader *r, const char *p, size_t n) {
     size_t used;
     bool done;
     enum terse_err err = xml_skip(&r->skip, p, n, &used, &done);
-    r->skipped += used;
     if (err != TERSE_OK)
         fail(r, err, "a comment or instruction (RFC 6120 section 11.1)");
-    else if (r->skipped > r->limits.stanza_bytes)
-        fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
     else if (done)
         end_skip(r);
     return used;

@@ -82,8 +82,10 @@ bool refusal_pass(struct session *s, const struct terse_node *node,
     metrics_hit(&s->server->metrics, LIMIT_STANZA);
     terse_buf_init(&xml, STAND_IN_MAX);
     *err = put_stand_in(&xml, node, names[i], error->text);
+    s->standing_in = true; /* nothing stands in for that */
     if (!*err)
         *err = pass(s, &xml);
+    s->standing_in = false;
     terse_buf_fini(&xml);
     if (*err)
         session_fail(s, "resource-constraint", "out of memory");

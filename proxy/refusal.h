@@ -11,9 +11,9 @@
 
 struct session;
 
-/* node: as for TERSE_REFUSED, for which there was `error`. False: it is no
- * stanza, and nothing stands in for it. Else *err is TERSE_OK, or the session
- * has failed. */
+/* node: as for TERSE_REFUSED, or a whole stanza for which there is no frame;
+ * error says why. False: it is no stanza, and nothing stands in for it. Else
+ * *err is TERSE_OK, or the session has failed. */
 TERSE_NODISCARD bool refusal_pass(struct session *s,
                                   const struct terse_node *node,
                                   const struct terse_error *error,

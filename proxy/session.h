@@ -72,6 +72,7 @@ struct session {
     struct terse_buf early; /* a frame that came before its time */
     uint32_t revision;      /* of the schemas, for what is kept */
     bool featured;          /* the features before login were passed on */
+    bool standing_in;       /* what passes now stands in for a stanza */
     bool offered;           /* with XEP-0388, which the server knows not */
     bool classic;           /* the client has logged in without, or tried */
     bool own;               /* and the login was such a one */

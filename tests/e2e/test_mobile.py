@@ -1,6 +1,7 @@
 """Sessions for phones, against ejabberd and Prosody: round trips, sessions that outlive
 their connection, and who may have them."""
 import asyncio
+import base64
 import contextlib
 import os
 import random
@@ -360,11 +361,15 @@ async def test_login_without_an_answer_keeps_the_session(world):
     '<a>' * 80 + '</a>' * 80,
     '<a ' + ''.join(f"a{i}='' " for i in range(500)) + '/>',
     "<a xmlns='no name'><b/></a>",
-], ids=['depth', 'attributes', 'namespace'])
+    # 10 KB, of which the server makes 1.5 MB
+    f"<a xmlns:p='{'n' * 1000}'>{'<p:b/>' * 1500}</a>",
+    '<b>' + "'" * 200000 + '</b>',
+    '<b>' + base64.b64encode(os.urandom(9000)).decode() + '</b>',
+], ids=['depth', 'attributes', 'namespace', 'prefixes', 'quotes', 'frame'])
 async def test_stanza_that_is_refused_ends_nothing(world, payload):
     """Else a contact could send it, and its receiver would get it again at each
     login, and never be there. An error stands in for it, with its count."""
-    tersed = start(world)
+    tersed = start(world, frame_bytes='8k')
     pair = await Pair.new(world, tersed)
     phone, user = pair.phone, world.account('evil')
     evil = world.client(XmlClient, world.server.plain)

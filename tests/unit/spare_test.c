@@ -15,7 +15,7 @@
 #include "tests/unit/codec_util.h"
 
 static struct terse_schema *schema;
-static const struct terse_limits limits = {
+static struct terse_limits limits = {
     .stanza_bytes = 100000,
     .frame_bytes = 100000,
     .elements = 8,
@@ -133,7 +133,7 @@ static void every_way(const char *bad, const char *whose) {
     sprintf(want, "OE<1:pn13:jabber:client{}%s" NEXT_READ "%s" NEXT_READ, whose,
             whose);
     n = strlen(xml);
-    step = n > 4000 ? 37 : 1;
+    step = n > 40000 ? 997 : n > 4000 ? 37 : 1;
     for (size_t at = 1; at <= n; at += step)
         read_as(xml, at, n, want);
     read_as(xml, 0, 1, want);
@@ -186,6 +186,37 @@ static void test_spare_floods_are_stepped_over(void **state) {
     }
 }
 
+/* Larger than it may be, in all that takes room; most of it comes behind. */
+static void test_spare_what_is_too_large_is_stepped_over(void **state) {
+    static const char *const pieces[] = {"&lt;'>\"/", "<![CDATA[</message>]]>",
+                                         "<a/>", "<b c='/>'></b >"};
+    struct terse_limits was = limits;
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        char *many_pieces = many(pieces[i % 4], 6000);
+        char *xml = malloc(strlen(many_pieces) + 2000);
+
+        assert_non_null(xml);
+        limits.stanza_bytes = 3000;
+        limits.elements = 100000;
+        limits.text_bytes = 100000;
+        if (i == 4) /* a value, and a tag, that do not end for long */
+            memset(many_pieces, 'v', strlen(many_pieces));
+        if (i == 5)
+            memset(many_pieces, ' ', strlen(many_pieces));
+        sprintf(xml,
+                i == 4   ? STANZA "<a b='%s'/></message>"
+                : i == 5 ? STANZA "<a b=''%s/></message>"
+                         : STANZA "%s</message>",
+                many_pieces);
+        every_way(xml, WHOSE);
+        free(xml);
+        free(many_pieces);
+    }
+    limits = was;
+}
+
 /* What a stanza's own tag is refused for: it is known what it was, and if
  * libxml2 has read it, whose. */
 static void test_spare_refused_tags_are_told_of(void **state) {
@@ -234,7 +265,7 @@ static void make_element(struct terse_buf *out, struct codec_random *r,
     uint64_t n = codec_random(r) % 6;
 
     snprintf(tag, sizeof(tag), "<n%u%s", depth,
-             codec_random(r) % 9 ? "" : " xmlns='x y'");
+             codec_random(r) % 99 ? "" : " xmlns='x y'");
     assert_false(terse_buf_append(out, tag, strlen(tag)));
     for (uint64_t i = codec_random(r) % 9; i > 0; i--) {
         snprintf(tag, sizeof(tag), " a%u=%s", (unsigned)i,
@@ -298,12 +329,13 @@ static void list(struct list *l, const struct terse_limits *by,
 /* Nothing that is inside of an element comes out as one, and none is lost. */
 static void
 test_spare_elements_are_those_of_a_reader_without_limits(void **state) {
+    struct terse_limits small = codec_wide;
     struct codec_random random = {4711};
-    size_t refused = 0, passed = 0;
+    size_t refused = 0, passed = 0, large = 0;
 
     (void)state;
     for (int turn = 0; turn < 3000; turn++) {
-        struct list wide = {0}, tight = {0};
+        struct list wide = {0}, tight = {0}, few = {0};
         struct terse_buf xml;
 
         terse_buf_init(&xml, 1 << 24);
@@ -313,19 +345,26 @@ test_spare_elements_are_those_of_a_reader_without_limits(void **state) {
             make_element(&xml, &random, 0);
         list(&wide, &codec_wide, &xml, NULL);
         list(&tight, &limits, &xml, &random);
+        small.stanza_bytes = 200 + (uint32_t)(codec_random(&random) % 500);
+        list(&few, &small, &xml, &random);
         assert_int_equal(wide.n, 5);
+        assert_int_equal(few.n, 5);
         assert_int_equal(tight.n, 5);
         for (size_t i = 0; i < 5; i++) {
             refused += tight.refused[i];
             passed += !tight.refused[i];
+            large += few.refused[i] && !wide.refused[i];
             if (!tight.refused[i])
                 assert_true(codec_same(&wide.at[i], &tight.at[i]));
+            if (!few.refused[i])
+                assert_true(codec_same(&wide.at[i], &few.at[i]));
+            terse_buf_fini(&few.at[i]);
             terse_buf_fini(&wide.at[i]);
             terse_buf_fini(&tight.at[i]);
         }
         terse_buf_fini(&xml);
     }
-    assert_true(refused > 1000 && passed > 1000);
+    assert_true(refused > 1000 && passed > 1000 && large > 1000);
 }
 
 static enum terse_err read_err(const char *xml, bool spare) {
@@ -368,7 +407,7 @@ static void test_spare_only_what_was_asked_for(void **state) {
                               "' a='' b='' c='' d='' e='' f='' g=''><a/>",
                               true),
                      TERSE_ELIMIT);
-    sprintf(xml, CODEC_HEADER "<m><a xmlns='x y'/>%s</m>", text);
+    sprintf(xml, CODEC_HEADER "<m>%s</m>", text); /* text_bytes */
     assert_int_equal(read_err(xml, true), TERSE_ELIMIT);
     free(text);
     free(xml);
@@ -378,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spare_refused_content_is_stepped_over),
         cmocka_unit_test(test_spare_floods_are_stepped_over),
+        cmocka_unit_test(test_spare_what_is_too_large_is_stepped_over),
         cmocka_unit_test(test_spare_refused_tags_are_told_of),
         cmocka_unit_test(
             test_spare_elements_are_those_of_a_reader_without_limits),
