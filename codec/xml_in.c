@@ -369,18 +369,24 @@ static bool keep_str(struct terse_reader *r, struct terse_str *out,
     return true;
 }
 
+static struct terse_node *no_outline(struct terse_reader *r) {
+    r->error.code = TERSE_OK; /* the worse of the two */
+    fail(r, TERSE_ENOMEM, "out of memory for one element");
+    return NULL;
+}
+
 static struct terse_node *new_outline(struct terse_reader *r,
                                       struct terse_str name,
                                       struct terse_str ns) {
     struct terse_node *node = arena_alloc(&r->arena, sizeof(*node));
     if (!node)
-        return NULL;
+        return no_outline(r);
     *node = (struct terse_node){0};
     node->attrs = arena_alloc(&r->arena, OUTLINE_ATTRS * sizeof(*node->attrs));
     return node->attrs && keep_str(r, &node->name, name) &&
                    keep_str(r, &node->ns, ns)
                ? node
-               : NULL;
+               : no_outline(r);
 }
 
 /* Keeps an attribute, if it tells who and what. */
@@ -408,7 +414,7 @@ static struct terse_node *outline_of_tree(struct terse_reader *r) {
     for (uint32_t i = 0; node && i < top->n_attrs; i++)
         if (top->attrs[i].ns.n == 0 &&
             !outline_attr(r, node, top->attrs[i].name, top->attrs[i].value))
-            return NULL;
+            return no_outline(r);
     return node;
 }
 
@@ -424,7 +430,7 @@ static struct terse_node *outline_of_tag(struct terse_reader *r,
         if (!attrs[ATTR_PREFIX] &&
             !outline_attr(r, node, str_of((const char *)attrs[ATTR_LOCAL]),
                           value))
-            return NULL;
+            return no_outline(r);
     }
     return node;
 }
