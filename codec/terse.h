@@ -149,6 +149,7 @@ enum terse_event {
     TERSE_OPEN,    /* the stream header; node has its name and attributes */
     TERSE_ELEMENT, /* one top-level element, whole */
     TERSE_CLOSE,   /* the stream footer; node is NULL */
+    TERSE_REFUSED, /* see terse_reader_spare */
 };
 
 /* Called for each event, in order, from within terse_reader_feed. May call
@@ -173,6 +174,15 @@ TERSE_NODISCARD enum terse_err terse_reader_feed(struct terse_reader *reader,
 /* From the next byte on, a new stream header is expected (RFC 6120 sections
  * 5.4.3.3 and 6.4.6: after <proceed/> and after SASL <success/>). */
 void terse_reader_restart(struct terse_reader *reader);
+
+/* From here on, one element that is too large, has too many or too deep
+ * elements, too many attributes or declarations, or names that may not be, does
+ * not end it: what is left of it is stepped over, then the callback has
+ * TERSE_REFUSED with a node that is the top-level element without content, of
+ * its attributes at most from, to, id and type; and the reader goes on. Within
+ * the callback terse_reader_error says why. What is over stanza_bytes by less
+ * than 8 KiB may pass; what is over text_bytes ends it still. */
+void terse_reader_spare(struct terse_reader *reader);
 
 /* A parser is most of what a reader takes. Between two elements it is as good
  * for any other stream of the same schema whose header declares the same

@@ -22,6 +22,7 @@
 #include "text.h"
 #include "xml_names.h"
 #include "xml_scan.h"
+#include "xml_skip.h"
 #include "xml_spaces.h"
 
 enum {
@@ -40,6 +41,7 @@ enum pending {
     PENDING_NONE,
     PENDING_RESTART, /* a new header is expected */
     PENDING_RENEW,   /* same stream, new parser: too many names in the old */
+    PENDING_SKIP,    /* the rest of the element is stepped over */
     PENDING_END,     /* the footer was read: there is nothing more to parse */
 };
 
@@ -77,6 +79,11 @@ struct terse_reader {
     uint64_t fed;      /* bytes given to ctxt */
     uint64_t start;    /* where the element at hand starts, in those */
     size_t lead;       /* bytes of this header that were checked by hand */
+
+    bool sparing;           /* what is wrong with one element is no end */
+    enum terse_err refused; /* what is, while it is stepped over */
+    struct xml_skip skip;
+    struct terse_node *outline; /* what is told of it */
 
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
@@ -128,9 +135,10 @@ static const char bad_prefix[] =
 /* ---- collecting nodes ------------------------------------------------------
  */
 
-/* Whether the element at hand has become too large. */
+/* Whether the element at hand has become too large. A reader that spares its
+ * stream looks at that between slices. */
 static inline bool over_size(struct terse_reader *r) {
-    if (r->fed - r->start <= r->limits.stanza_bytes)
+    if (r->fed - r->start <= r->limits.stanza_bytes || r->sparing)
         return false; /* not with all that was given to libxml2 */
     uint64_t at = consumed(r);
     if (at <= r->start || at - r->start <= r->limits.stanza_bytes)
@@ -344,6 +352,126 @@ static void start_stream(struct terse_reader *r, const xmlChar *name,
         emit(r, TERSE_OPEN, node);
 }
 
+/* ---- elements that are refused ----------------------------------------------
+ */
+
+enum { OUTLINE_ATTRS = 4, OUTLINE_VALUE = 3071 };
+
+/* Copies of a name that must outlive the parser. */
+static bool keep_str(struct terse_reader *r, struct terse_str *out,
+                     struct terse_str s) {
+    char *copy = arena_chars(&r->arena, s.n + 1);
+    if (!copy)
+        return false;
+    if (s.n > 0)
+        memcpy(copy, s.p, s.n);
+    *out = (struct terse_str){copy, s.n};
+    return true;
+}
+
+static struct terse_node *no_outline(struct terse_reader *r) {
+    r->error.code = TERSE_OK; /* the worse of the two */
+    fail(r, TERSE_ENOMEM, "out of memory for one element");
+    return NULL;
+}
+
+static struct terse_node *new_outline(struct terse_reader *r,
+                                      struct terse_str name,
+                                      struct terse_str ns) {
+    struct terse_node *node = arena_alloc(&r->arena, sizeof(*node));
+    if (!node)
+        return no_outline(r);
+    *node = (struct terse_node){0};
+    node->attrs = arena_alloc(&r->arena, OUTLINE_ATTRS * sizeof(*node->attrs));
+    return node->attrs && keep_str(r, &node->name, name) &&
+                   keep_str(r, &node->ns, ns)
+               ? node
+               : no_outline(r);
+}
+
+/* Keeps an attribute, if it tells who and what. */
+static bool outline_attr(struct terse_reader *r, struct terse_node *node,
+                         struct terse_str name, struct terse_str value) {
+    static const char *const names[OUTLINE_ATTRS] = {"from", "to", "id",
+                                                     "type"};
+    size_t i = 0;
+    while (i < OUTLINE_ATTRS && !str_is(name, names[i]))
+        i++;
+    if (i == OUTLINE_ATTRS || value.n > OUTLINE_VALUE ||
+        node->n_attrs == OUTLINE_ATTRS)
+        return true;
+    struct node_attr *attr = &node->attrs[node->n_attrs++];
+    *attr = (struct node_attr){.name = str_of(names[i]), .ns = str_of("")};
+    return keep_str(r, &attr->value, value);
+}
+
+/* Of the top-level element that is being read. */
+static struct terse_node *outline_of_tree(struct terse_reader *r) {
+    const struct terse_node *top = r->node;
+    while (top->parent)
+        top = top->parent;
+    struct terse_node *node = new_outline(r, top->name, top->ns);
+    for (uint32_t i = 0; node && i < top->n_attrs; i++)
+        if (top->attrs[i].ns.n == 0 &&
+            !outline_attr(r, node, top->attrs[i].name, top->attrs[i].value))
+            return no_outline(r);
+    return node;
+}
+
+/* Of a top-level element whose very tag is refused, as libxml2 gives it. */
+static struct terse_node *outline_of_tag(struct terse_reader *r,
+                                         const xmlChar *name, uint32_t n_attrs,
+                                         const xmlChar **attrs) {
+    struct terse_node *node =
+        new_outline(r, str_of((const char *)name), str_of(TERSE_NS_CLIENT));
+    for (; node && n_attrs > 0; n_attrs--, attrs += 5) {
+        struct terse_str value = {(const char *)attrs[ATTR_FROM],
+                                  (size_t)(attrs[ATTR_TO] - attrs[ATTR_FROM])};
+        if (!attrs[ATTR_PREFIX] &&
+            !outline_attr(r, node, str_of((const char *)attrs[ATTR_LOCAL]),
+                          value))
+            return no_outline(r);
+    }
+    return node;
+}
+
+/* Of one whose tag libxml2 waits to see the end of: its name. */
+static struct terse_node *outline_of_bytes(struct terse_reader *r) {
+    const char *p = (const char *)r->ctxt->input->cur + 1;
+    size_t n = 0, most = (size_t)(r->ctxt->input->end - r->ctxt->input->cur);
+    while (n + 1 < most && n < 64 && !strchr(" \t\r\n/>:", p[n]))
+        n++;
+    return new_outline(r, (struct terse_str){p, n}, str_of(TERSE_NS_CLIENT));
+}
+
+/* After an error in a start tag: whether it is one of that element only. */
+static bool is_spared(const struct terse_reader *r) {
+    return r->sparing && r->depth > 0 && !r->pending && !r->cb_err &&
+           (r->error.code == TERSE_ELIMIT || r->error.code == TERSE_ENAMESPACE);
+}
+
+/* Forgives the error, and has the rest of the element stepped over. */
+static void begin_skip(struct terse_reader *r, struct terse_node *outline) {
+    r->outline = outline;
+    r->refused = r->error.code;
+    r->error.code = TERSE_OK;
+    xml_skip_begin(&r->skip, r->depth - 1);
+    r->pending = PENDING_SKIP;
+}
+
+/* Tells of the element that was stepped over. */
+static void end_skip(struct terse_reader *r) {
+    r->error.code = r->refused;
+    r->refused = TERSE_OK;
+    r->in_callback = true;
+    enum terse_err err = r->cb(r->arg, TERSE_REFUSED, r->outline);
+    r->in_callback = false;
+    r->error = (struct terse_error){0};
+    r->cb_err = err;
+    r->outline = NULL;
+    arena_reset(&r->arena);
+}
+
 /* ---- what libxml2 calls ----------------------------------------------------
  */
 
@@ -405,19 +533,11 @@ static bool find_spaces(struct terse_reader *r, const xmlChar *prefix,
     return found;
 }
 
-static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
-                     const xmlChar *ns, int n_ns, const xmlChar **spaces,
-                     int n_attrs, int n_defaulted, const xmlChar **attrs) {
-    struct terse_reader *r = arg;
+static void start_element(struct terse_reader *r, const xmlChar *name,
+                          const xmlChar *prefix, const xmlChar *ns, int n_attrs,
+                          const xmlChar **attrs) {
     const struct xml_space *scope = r->node ? r->node->scope : NULL;
     uint32_t n_spaces = 0;
-    (void)n_defaulted;
-    if (failed(r) || r->pending)
-        return;
-    if (r->depth == 0) {
-        start_stream(r, name, prefix, ns, n_ns, spaces, n_attrs, attrs);
-        return;
-    }
     if (r->depth - 1 >= r->limits.depth || r->depth - 1 >= DEPTH_MAX) {
         fail_limit(r, "levels of nesting", r->limits.depth);
         return;
@@ -438,6 +558,34 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
     node->scope = scope;
     r->node = node;
     r->depth++;
+}
+
+static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
+                     const xmlChar *ns, int n_ns, const xmlChar **spaces,
+                     int n_attrs, int n_defaulted, const xmlChar **attrs) {
+    struct terse_reader *r = arg;
+    struct terse_node *outline = NULL;
+    (void)n_defaulted;
+    if (failed(r) || r->pending)
+        return;
+    if (r->depth == 0) {
+        start_stream(r, name, prefix, ns, n_ns, spaces, n_attrs, attrs);
+        return;
+    }
+    start_element(r, name, prefix, ns, n_attrs, attrs);
+    if (!is_spared(r))
+        return;
+    if (r->node)
+        outline = outline_of_tree(r);
+    else if (!prefix)
+        outline = outline_of_tag(r, name, (uint32_t)n_attrs, attrs);
+    if (!outline)
+        return;
+    begin_skip(r, outline);
+    /* libxml2 stands before "/>" or '>': of that the '/' may have come with
+     * bytes from before. */
+    r->skip.slash = r->ctxt->input->cur[0] == '/';
+    stop_here(r);
 }
 
 static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
@@ -728,6 +876,56 @@ static size_t left_unread(const struct terse_reader *r, size_t n) {
     }
 }
 
+/* Begins where a slice has ended, as xml_scan has it. */
+static void skip_from_here(struct terse_reader *r, char last) {
+    static const enum xml_skip_at at[] = {
+        [SCAN_TEXT] = SKIP_TEXT,  [SCAN_LESS] = SKIP_LESS,
+        [SCAN_TAG] = SKIP_TAG,    [SCAN_END] = SKIP_END,
+        [SCAN_QUOT] = SKIP_QUOT,  [SCAN_APOS] = SKIP_APOS,
+        [SCAN_CDATA] = SKIP_CDATA};
+    r->skip.at = at[r->scan.at];
+    r->skip.slash = r->skip.at == SKIP_TAG && last == '/';
+    r->skip.brackets = r->scan.brackets;
+}
+
+/* After a slice that ends in `last`: the element is too large. */
+static void skip_large(struct terse_reader *r, char last) {
+    const xmlParserInput *in = r->ctxt->input;
+    struct terse_node *outline = NULL;
+    fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+    if (!is_spared(r) || r->scan.at == SCAN_PROLOG)
+        return;
+    if (r->node)
+        outline = outline_of_tree(r);
+    else if (in->end - in->cur > 1 && in->cur[0] == '<')
+        outline = outline_of_bytes(r);
+    if (!outline)
+        return;
+    begin_skip(r, outline);
+    skip_from_here(r, last);
+}
+
+/* After what xml_scan found in a tag that libxml2 waits to see the end of. */
+static bool skip_scanned(struct terse_reader *r) {
+    const xmlParserInput *in = r->ctxt->input;
+    struct terse_node *outline;
+    if (!is_spared(r) || r->scan.at != SCAN_TAG || in->end - in->cur < 2 ||
+        in->cur[0] != '<')
+        return false;
+    outline = r->node ? outline_of_tree(r) : outline_of_bytes(r);
+    if (outline)
+        begin_skip(r, outline);
+    return outline != NULL;
+}
+
+/* What follows is read by a new parser, if it is of the same stream. */
+static void leave_parser(struct terse_reader *r) {
+    bool same = r->pending == PENDING_SKIP;
+    drop_parser(r);
+    if (same)
+        r->depth = 1, r->lead = 2;
+}
+
 /* Gives one slice to libxml2; returns how much of it was used. */
 static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
     enum terse_err err;
@@ -740,25 +938,44 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
     if (r->pending == PENDING_NONE) {
         if (good == n && !failed(r))
             good = xml_scan_left(&r->scan, p, n, left_unread(r, n), &err);
+        bool scanned = good < n && !failed(r);
         if (good < n)
             fail_scan(r, err);
+        else if (r->sparing && !failed(r) &&
+                 r->fed - r->start > r->limits.stanza_bytes)
+            skip_large(r, p[n - 1]);
         else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)
             fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
         else if (r->ctxt->instate == XML_PARSER_EOF)
             fail(r, TERSE_ENOMEM, "out of memory for a parser");
-        return n;
+        if (r->pending != PENDING_SKIP && (!scanned || !skip_scanned(r)))
+            return n;
+        leave_parser(r);
+        return good;
     }
     size_t used = r->unread < good ? good - r->unread : 0;
     if (r->pending == PENDING_RENEW)
         renew_parser(r);
     else
-        drop_parser(r);
+        leave_parser(r);
+    return used;
+}
+
+/* Steps over bytes of an element that is refused; returns how many. */
+static size_t feed_skip(struct terse_reader *r, const char *p, size_t n) {
+    size_t used;
+    bool done;
+    enum terse_err err = xml_skip(&r->skip, p, n, &used, &done);
+    if (err != TERSE_OK)
+        fail(r, err, "a comment or instruction (RFC 6120 section 11.1)");
+    else if (done)
+        end_skip(r);
     return used;
 }
 
 /* In a stream, but its parser is lent to another reader, or dropped. */
 static bool lent(const struct terse_reader *r) {
-    return !r->ctxt && r->depth == 1 && !failed(r) && !r->ended;
+    return !r->ctxt && r->depth == 1 && !failed(r) && !r->ended && !r->outline;
 }
 
 enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
@@ -775,6 +992,12 @@ enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
                      "something behind the end of the stream");
             break;
         }
+        if (r->outline) {
+            size_t skipped = feed_skip(r, p, n);
+            p += skipped;
+            n -= skipped;
+            continue;
+        }
         if (lent(r))
             renew_parser(r);
         else if (!r->ctxt)
@@ -788,11 +1011,15 @@ enum terse_err terse_reader_feed(struct terse_reader *r, const char *p,
     return r->error.code != TERSE_OK ? r->error.code : r->cb_err;
 }
 
+void terse_reader_spare(struct terse_reader *r) { r->sparing = true; }
+
 void terse_reader_restart(struct terse_reader *r) {
     r->error = (struct terse_error){0};
     r->cb_err = TERSE_OK;
     r->ended = false;
-    if (r->in_callback)
+    r->outline = NULL;
+    r->refused = TERSE_OK;
+    if (r->in_callback && r->ctxt)
         r->pending = PENDING_RESTART; /* libxml2 is on the stack: later */
     else
         drop_parser(r);
@@ -818,6 +1045,8 @@ static bool grown(const struct terse_reader *r) {
 }
 
 struct terse_parser *terse_reader_lend(struct terse_reader *r) {
+    if (r->outline)
+        return NULL;
     if (!rests(r) || r->ctxt->input->cur != r->ctxt->input->end || grown(r)) {
         if (rests(r))
             drop_parser(r), r->depth = 1, r->lead = 2;

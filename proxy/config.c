@@ -107,7 +107,9 @@ static const struct config_row config_rows[] = {
      "Bytes that all queues and half-read stanzas may take together. Over\n"
      "it, who holds most is sent away, and new clients are hung up on."},
     {"login_bytes", ROW_BYTES, "64k", true, AT(login_bytes), 1024, 16777216,
-     NULL, "Bytes that a client may send before it is logged in."},
+     NULL,
+     "Bytes that a client may send before it is logged in, and of its frames\n"
+     "when they are unpacked."},
     {"login_timeout", ROW_DURATION, "60s", true, AT(login_timeout), 100, HOUR,
      NULL, "Time from connecting to being logged in."},
     {"stanza_rate", ROW_NUMBER, "1000", true, AT(stanza_rate), 1, 1000000, NULL,

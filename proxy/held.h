@@ -1,6 +1,7 @@
 /*
- * held.h: which session a client means that comes back, by the id that it was
- * given (XEP-0198). Has a lock of its own, which is the last one taken.
+ * held.h: which session a client means that comes back, by its domain and the
+ * id that it was given (XEP-0198). Has a lock of its own, which is the last one
+ * taken.
  */
 #ifndef PROXY_HELD_H
 #define PROXY_HELD_H

@@ -20,8 +20,10 @@
 
 /* Of a session that a client may come back to. */
 struct mobile {
-    bool entered; /* into the list */
-    char id[SASL2_ID];
+    bool entered;   /* into the list */
+    char *key;      /* domain and id: ids are the servers', one's may be
+                       another's */
+    const char *id; /* in it */
     char *user, *agent, *jid; /* the user as SASL named it */
     struct token token;
     char *success; /* SASL's additional data for who has come back */
@@ -35,12 +37,26 @@ static void free_mobile(struct mobile *m) {
     if (!m)
         return;
     token_forget(&m->token);
+    free(m->key);
     free(m->user);
     free(m->agent);
     free(m->jid);
     free(m->success);
     free(m->next);
     free(m);
+}
+
+/* By which a session is found; owned by the caller. NULL: no memory. */
+static char *make_key(const struct session *s, const char *id) {
+    size_t domain = strlen(s->domain->name), n = strlen(id);
+    char *key = malloc(domain + n + 2);
+
+    if (key) {
+        memcpy(key, s->domain->name, domain);
+        key[domain] = '\n';
+        memcpy(key + domain + 1, id, n + 1);
+    }
+    return key;
 }
 
 void hold_begin(struct session *s) {
@@ -52,16 +68,17 @@ void hold_begin(struct session *s) {
         return;
     m = calloc(1, sizeof(*m));
     if (m) {
-        snprintf(m->id, sizeof(m->id), "%s", id);
+        m->key = make_key(s, id);
         m->user = strdup(login->sasl.user);
         m->agent = strdup(login->sasl.agent);
         m->jid = strdup(login->jid);
     }
-    if (!m || !m->user || !m->agent || !m->jid ||
-        !held_put(s->server->held, m->id, &s->owner)) {
+    if (!m || !m->key || !m->user || !m->agent || !m->jid ||
+        !held_put(s->server->held, m->key, &s->owner)) {
         free_mobile(m); /* the server will have to do */
         return;
     }
+    m->id = m->key + strlen(s->domain->name) + 1;
     m->entered = true;
     s->mobile = m;
     s->queue.keeps = true;
@@ -73,7 +90,7 @@ void hold_end(struct session *s) {
 
     s->mobile = NULL;
     if (m && m->entered)
-        held_drop(s->server->held, m->id, &s->owner);
+        held_drop(s->server->held, m->key, &s->owner);
     free_mobile(m);
 }
 
@@ -218,11 +235,14 @@ void hold_jump(struct session *s) {
     struct net_owner *owner = NULL;
     struct session *a;
     bool moved = false;
+    char *key;
 
     if (!s->login || s->login->step != LOGIN_JUMP)
         return;
-    if (s->login->sasl.resume)
-        owner = held_find(s->server->held, s->login->sasl.previd);
+    key = s->login->sasl.resume ? make_key(s, s->login->sasl.previd) : NULL;
+    if (key)
+        owner = held_find(s->server->held, key);
+    free(key);
     if (owner) {
         a = (struct session *)owner;
         net_lock(owner);

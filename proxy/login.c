@@ -220,10 +220,26 @@ static void begin_jump(struct session *s) {
         net_timer_set(s->login->jump, 0);
 }
 
+/* <success/> does not say whose it is, and of two tries the answers may cross:
+ * whom the client named counts if it named nobody else on this connection. */
+static void note_name(struct login *login) {
+    const char *user = login->sasl.user;
+
+    if (!login->tried)
+        return;
+    login->tried = false;
+    if (!login->sasl.has_user ||
+        (login->names[0] && strcmp(login->names, user) != 0))
+        login->mixed = true;
+    else
+        snprintf(login->names, sizeof(login->names), "%s", user);
+}
+
 static void authenticate(struct session *s, struct terse_node *node) {
     struct login *login = s->login;
     const char *condition;
 
+    note_name(login); /* of the try before */
     if (!sasl2_read(node, &login->sasl, &condition)) {
         refuse(s, condition);
         return;
@@ -233,6 +249,7 @@ static void authenticate(struct session *s, struct terse_node *node) {
         return;
     }
     login->step = LOGIN_AUTH;
+    login->tried = true;
     login->spoke = login->sasl.has_initial;
     send(s, "<auth xmlns='" BRIDGE_NS_SASL "' mechanism='%s'>",
          login->sasl.mechanism);
@@ -404,6 +421,8 @@ static void proved(struct session *s, const struct terse_node *node) {
 
     if (!session_move(s, EVENT_PROVED))
         return;
+    note_name(login);
+    login->sasl.has_user &= !login->mixed && !s->classic;
     terse_reader_restart(s->back.reader);
     if (terse_node_text(node, &text) && text.n) {
         login->success = calloc(1, text.n + 1);
@@ -543,8 +562,11 @@ static void finish(struct session *s) {
         sm_enabled(&s->sm, true);
         s->sm.skew = login->early;
     } else if (login->resumed) {
-        s->sm.skew = login->early;
-        sm_resumed(&s->sm, true, login->sm_h, login->sasl.h - login->early);
+        /* What is missing of those is lost, and will not be counted. */
+        s->sm.skew =
+            login->early < login->sasl.h ? login->early : login->sasl.h;
+        sm_resumed(&s->sm, true, login->sm_h,
+                   sasl2_h(login->sasl.h, login->early));
         metrics_add(&s->server->metrics, METRIC_RESUMED_SERVER, 1);
     }
     s->own = true;
@@ -622,7 +644,7 @@ static void after_features(struct session *s) {
         login->step = LOGIN_RESUME;
         terse_buf_init(&xml, 4096);
         if (sasl2_print(&xml, "<resume xmlns='" NS_SM "' h='%u' previd='%s'/>",
-                        (unsigned)(sasl->h - login->early), previd) ||
+                        (unsigned)sasl2_h(sasl->h, login->early), previd) ||
             terse_buf_append(&xml, "", 1))
             no_memory(s);
         else

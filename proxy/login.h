@@ -25,10 +25,13 @@ enum login_step {
 struct login {
     struct sasl2 sasl;
     enum login_step step;
-    bool spoke;           /* the client's first message of SASL has come */
-    char *success;        /* the server's additional data, or NULL */
-    char jid[3072];       /* as it was bound, or "" */
-    char sm_id[SASL2_ID]; /* of <enabled/>, as the client gets it */
+    bool spoke;             /* the client's first message of SASL has come */
+    bool tried;             /* <auth/> was sent for what stands in sasl, */
+    bool mixed;             /* and for another user, or for one unknown, too */
+    char names[SASL2_NAME]; /* the user of earlier tries, or "" */
+    char *success;          /* the server's additional data, or NULL */
+    char jid[3072];         /* as it was bound, or "" */
+    char sm_id[SASL2_ID];   /* of <enabled/>, as the client gets it */
     uint32_t sm_max, sm_h;
     bool has_session, has_sm, has_csi, carbons_on;
     bool resumed, resume_failed, enabled, enable_failed;

@@ -11,6 +11,8 @@ static const struct metric_row {
                        "Bytes in queues and half-read stanzas."},
     [METRIC_ACCEPTED] = {"tersed_accepted_total", "", "Clients that came."},
     [METRIC_LOGINS] = {"tersed_logins_total", "", "Clients that logged in."},
+    [METRIC_LOGINS_REFUSED] = {"tersed_logins_refused_total", "",
+                               "Logins that XMPP servers refused."},
     [METRIC_LOST] = {"tersed_lost_total", "",
                      "Clients that went without closing the stream."},
     [METRIC_FRAMES_IN] = {"tersed_frames_total", "direction=\"in\"",

@@ -17,6 +17,7 @@ enum metric {
     METRIC_GAUGES, /* how many there are */
     METRIC_ACCEPTED = METRIC_GAUGES,
     METRIC_LOGINS,
+    METRIC_LOGINS_REFUSED,
     METRIC_LOST,
     METRIC_FRAMES_IN,
     METRIC_FRAMES_OUT,

@@ -226,3 +226,5 @@ uint32_t sasl2_id_read(char id[SASL2_ID]) {
     memmove(id, end + 1, strlen(end + 1) + 1);
     return (uint32_t)skew;
 }
+
+uint32_t sasl2_h(uint32_t h, uint32_t skew) { return h < skew ? 0 : h - skew; }

@@ -56,5 +56,8 @@ void sasl2_resource(const struct sasl2 *sasl, char out[128]);
 void sasl2_id_write(char out[SASL2_ID], const char *id, uint32_t skew);
 /* Takes them off again, in place. */
 uint32_t sasl2_id_read(char id[SASL2_ID]);
+/* What of a client's h the server has counted: of the first `skew` nothing, not
+ * even where some of those were lost on the way. */
+uint32_t sasl2_h(uint32_t h, uint32_t skew);
 
 #endif

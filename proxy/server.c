@@ -17,6 +17,8 @@
 enum { SPARE_DESCRIPTORS = 128, SESSION_DESCRIPTORS = 2 };
 /* What is under the budget again after the keeper has been at work. */
 enum { RELIEF = 8 };
+/* Lines a second, and at once, about who is not admitted. */
+enum { COMPLAINT_RATE = 5, COMPLAINT_BURST = 50 };
 
 uint64_t server_now(void) {
     struct timespec ts;
@@ -124,6 +126,18 @@ bool server_admit(struct server *server, struct session *session,
     }
     pthread_mutex_unlock(&server->lock);
     return admitted;
+}
+
+bool server_complains(struct server *server, uint64_t *unsaid) {
+    bool says;
+
+    pthread_mutex_lock(&server->lock);
+    says = bucket_take(&server->complaints, server_now(), COMPLAINT_RATE,
+                       COMPLAINT_BURST);
+    *unsaid = server->unsaid;
+    server->unsaid = says ? 0 : server->unsaid + 1;
+    pthread_mutex_unlock(&server->lock);
+    return says;
 }
 
 /* With server.lock. */

@@ -36,6 +36,8 @@ struct server {
     uint64_t next_id;
     uint32_t most; /* sessions for which there are descriptors */
     struct addresses *addresses;
+    struct bucket complaints; /* lines about who was not admitted, */
+    uint64_t unsaid;          /* and how many there were no lines for */
     struct terse_schema *schema;
     struct bridge_pool *pool;
     struct held *held; /* sessions that clients may come back to */
@@ -47,6 +49,9 @@ struct server {
     struct metrics metrics; /* any thread */
 };
 
+/* Whether that somebody was not admitted is to be logged: not each time, where
+ * somebody tries that all the time. *unsaid: how often it was not, since. */
+bool server_complains(struct server *server, uint64_t *unsaid);
 /* Starts listening. Takes config on success. On an error `text` (300 bytes)
  * says why. */
 NET_NODISCARD enum net_err server_start(struct server **out,

@@ -354,6 +354,12 @@ bool session_attach(struct session *s, struct session *from) {
     frame_leg_init(&from->front, &from->bridge, NET_FRAMING_DETECT, false);
     s->front_sent = from->front_sent;
     from->front_sent = 0;
+    /* Behind <authenticate/>; a token is such a frame itself, and was used. */
+    if (from->state == STATE_BINDING) {
+        terse_buf_fini(&s->early);
+        s->early = from->early;
+        terse_buf_init(&from->early, s->early.max);
+    }
     server_hand_over(s->server, from, s);
     s->heard = server_now();
     if (s->front.beat && !net_timer_new(&s->clock, &s->owner, clock_late, s))
@@ -505,9 +511,12 @@ static void spend(struct session *s, size_t n) {
 
 static void front_frame(struct session *s, const uint8_t *frame, size_t n);
 
+static bool is_of(const struct terse_frame_info *info, const char *ns) {
+    return info->ns.n == strlen(ns) && memcmp(info->ns.p, ns, info->ns.n) == 0;
+}
+
 static bool of_sasl2(const struct terse_frame_info *info) {
-    return info->ns.n == sizeof(BRIDGE_NS_SASL2) - 1 &&
-           memcmp(info->ns.p, BRIDGE_NS_SASL2, info->ns.n) == 0;
+    return is_of(info, BRIDGE_NS_SASL2);
 }
 
 /* A login of ours is under way: the server has to hear nothing else. */
@@ -538,6 +547,19 @@ static void take_early(struct session *s) {
     terse_buf_fini(&early);
 }
 
+/* Counts what comes before login, as it was sent or as it was unpacked, which
+ * may be a thousand times as much. False: the session has failed. */
+static bool may_send(struct session *s, uint64_t *count, size_t n) {
+    if (s->logged_in)
+        return true;
+    *count += n;
+    if (*count <= s->config->login_bytes)
+        return true;
+    session_over(s, LIMIT_LOGIN_BYTES, "policy-violation",
+                 "login_bytes: too much was sent before login.");
+    return false;
+}
+
 static void pull(struct session *s) {
     take_early(s);
     while (front_wanted(s)) {
@@ -553,7 +575,7 @@ static void pull(struct session *s) {
             front_bad(s, err);
             return;
         }
-        if (!frame)
+        if (!frame || !may_send(s, &s->login_frames, n))
             return;
         if (n > 0)
             front_frame(s, frame, n);
@@ -571,6 +593,8 @@ static void note_binding(struct session *s) {
 }
 
 void session_go_on(struct session *s) {
+    bool back = s->state == STATE_RESUMING;
+
     pull(s);
     note_binding(s);
     if (s->dial_due && s->state == STATE_DIALLING &&
@@ -579,6 +603,10 @@ void session_go_on(struct session *s) {
         upstream_dial(s);
     }
     stream_turn(s);
+    if (back && s->state == STATE_UP) { /* it may have sent more by now */
+        pull(s);
+        stream_turn(s);
+    }
     if (s->state == STATE_OVER)
         return;
     if (s->front.conn && (front_wanted(s) || s->state == STATE_LEAVING))
@@ -731,6 +759,7 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
         come_early(s, frame, n); /* behind <authenticate/>: for later */
         return;
     }
+    s->classic |= s->state == STATE_LOGIN && is_of(info, BRIDGE_NS_SASL);
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)
             session_fail(s, "resource-constraint", error.text);
@@ -794,12 +823,8 @@ static void front_data(void *arg, const uint8_t *p, size_t n) {
             session_close(s);
         return;
     }
-    s->login_bytes += s->logged_in ? 0 : n;
-    if (!s->logged_in && s->login_bytes > s->config->login_bytes) {
-        session_over(s, LIMIT_LOGIN_BYTES, "policy-violation",
-                     "login_bytes: too much was sent before login.");
+    if (!may_send(s, &s->login_bytes, n))
         return;
-    }
     err = net_framer_feed(&s->front.framer, p, n);
     if (err)
         front_bad(s, err);
@@ -1018,6 +1043,20 @@ static void start(struct session *s, struct nng_stream *stream) {
     net_conn_resume(s->front.conn);
 }
 
+/* Each try costs its sender a packet: lines are bounded, and so is what waits
+ * for a log that is slow. */
+static void log_refusal(const struct session *s, enum limit hit) {
+    uint64_t unsaid;
+    char more[24];
+
+    if (!server_complains(s->server, &unsaid))
+        return;
+    snprintf(more, sizeof(more), "%" PRIu64, unsaid);
+    log_event(LOG_WARN, 0, "hung-up-on", "peer", s->peer, "limit",
+              hit < LIMIT_COUNT ? limit_names[hit] : "draining", "unsaid", more,
+              NULL);
+}
+
 void session_accept(void *arg, struct nng_stream *stream) {
     struct server *server = arg;
     struct session *s = calloc(1, sizeof(*s));
@@ -1034,8 +1073,7 @@ void session_accept(void *arg, struct nng_stream *stream) {
     net_stream_peer(stream, s->peer, &s->port);
     snprintf(port, sizeof(port), "%u", s->port);
     if (!server_admit(server, s, &hit)) {
-        log_event(LOG_WARN, 0, "hung-up-on", "peer", s->peer, "limit",
-                  hit < LIMIT_COUNT ? limit_names[hit] : "draining", NULL);
+        log_refusal(s, hit);
         net_stream_drop(stream);
     } else {
         net_lock(&s->owner);

@@ -39,7 +39,9 @@ struct session {
     struct terse_buf open;        /* the client's header, for after TLS */
     struct terse_buf held; /* the server's, until the client may see it */
     uint64_t login_bytes;  /* from the client, before login */
+    uint64_t login_frames; /* the same, unpacked */
     bool logged_in;
+    bool refused;                   /* the server has refused a login */
     bool handshaking;               /* no binding is known yet */
     bool direct;                    /* TLS to the server from the first byte */
     bool slowed;                    /* over its rate: pace will wake it */
@@ -70,7 +72,9 @@ struct session {
     struct terse_buf early; /* a frame that came before its time */
     uint32_t revision;      /* of the schemas, for what is kept */
     bool featured;          /* the features before login were passed on */
+    bool standing_in;       /* what passes now stands in for a stanza */
     bool offered;           /* with XEP-0388, which the server knows not */
+    bool classic;           /* the client has logged in without, or tried */
     bool own;               /* and the login was such a one */
     bool dial_due;
     bool server_csi;       /* the server knows XEP-0352 */

@@ -26,7 +26,7 @@ void sm_resumed(struct sm *sm, bool own, uint32_t up, uint32_t down) {
     memset(sm, 0, sizeof(*sm));
     sm->on = true;
     sm->own = own;
-    sm->skew = skew;
+    sm->skew = sm->skew_acked = skew;
     sm->up = sm->up_acked = sm->up_told = sm->up_asked = sm->up_matter = up;
     sm->down = sm->down_acked = sm->down_told = down;
 }
@@ -71,18 +71,21 @@ uint32_t sm_client_count(const struct sm *sm, uint32_t h) {
 }
 
 bool sm_client_acks(struct sm *sm, uint32_t h, uint32_t *n) {
-    uint32_t count = sm_client_count(sm, h);
+    uint32_t count = sm_client_count(sm, h), skew = sm->skew;
 
     *n = 0;
     if (!sm->on)
         return true;
     /* Of the first few the server knows nothing. */
-    if (sm->down_acked == 0 && h < sm->skew)
+    if (sm->skew_acked < sm->skew && h < sm->skew) {
         count = 0;
-    if (!within(count, sm->down_acked, sm->down))
+        skew = h;
+    }
+    if (skew < sm->skew_acked || !within(count, sm->down_acked, sm->down))
         return false;
-    *n = count - sm->down_acked;
+    *n = count - sm->down_acked + skew - sm->skew_acked;
     sm->down_acked = count;
+    sm->skew_acked = skew;
     sm->asking_client = false;
     sm->ask_by = 0; /* from here on */
     return true;
@@ -93,8 +96,11 @@ void sm_server_asks(struct sm *sm) { sm->asked = sm->on; }
 void sm_client_asks(struct sm *sm) {
     if (!sm->on)
         return;
+    /* Who goes on sending and asking is not to wait until it stops. */
+    if (!sm->wanted)
+        sm->wanted_at = sm->up;
+    sm->wanted_to = sm->up;
     sm->wanted = true;
-    sm->wanted_at = sm->up;
 }
 
 void sm_hurry(struct sm *sm) {
@@ -143,7 +149,7 @@ static uint64_t tell_by(const struct sm *sm, const struct sm_waits *waits,
 
 static void tell_client(struct sm *sm, const struct sm_waits *waits,
                         uint64_t now, bool riding, struct sm_turn *turn) {
-    /* Who asks is answered when there is the whole answer. */
+    /* Who asks is answered when there is the whole answer to a question. */
     bool due = sm->wanted && within(sm->wanted_at, sm->up_told, sm->up_acked);
 
     if (sm->own && sm->up_acked != sm->up_told) {
@@ -156,10 +162,12 @@ static void tell_client(struct sm *sm, const struct sm_waits *waits,
         return;
     turn->tell_client = true;
     turn->client_h = sm->up_acked;
+    if (due) {
+        sm->wanted = !within(sm->wanted_to, sm->up_told, sm->up_acked);
+        sm->wanted_at = sm->wanted_to;
+    }
     sm->up_told = sm->up_acked;
     sm->told_by = 0;
-    if (due)
-        sm->wanted = false;
 }
 
 static void ask_client(struct sm *sm, const struct sm_waits *waits,

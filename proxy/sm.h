@@ -18,7 +18,8 @@ struct sm {
     bool enabling; /* <enable/> went up: up counts, down not yet */
     bool own;      /* enabled with SASL2: the client acknowledges by itself, and
                       hears of acknowledgements that it did not ask for */
-    uint32_t skew; /* stanzas that the client counted and the server did not */
+    uint32_t skew; /* stanzas that the client counted and the server did not, */
+    uint32_t skew_acked; /* and what of those the client has acknowledged */
 
     uint32_t up;        /* passed to the server */
     uint32_t up_acked;  /* by the server */
@@ -29,7 +30,8 @@ struct sm {
     uint8_t doubts;     /* answers until it is known that the server still has
                            the session here: it may have moved it away */
     bool wanted;        /* the client has asked, when */
-    uint32_t wanted_at; /* `up` was this */
+    uint32_t wanted_at; /* `up` was this, */
+    uint32_t wanted_to; /* and again up to this */
     uint64_t told_by;   /* when the client is to be told; 0: nothing to tell */
 
     uint32_t down;       /* passed to the client */
@@ -71,7 +73,8 @@ void sm_up(struct sm *sm, bool matters);
 void sm_early(struct sm *sm, uint32_t n);
 void sm_down(struct sm *sm); /* a stanza was passed to the client */
 
-/* <a/> of either side. False: more than there was. *n: how many it is. */
+/* <a/> of either side. False: more than there was, or less than before. *n: how
+ * many it is, with those of the skew. */
 bool sm_server_acks(struct sm *sm, uint32_t h);
 bool sm_client_acks(struct sm *sm, uint32_t h, uint32_t *n);
 /* The client's h as the server counts. */

@@ -7,6 +7,7 @@
 
 #include "bridge/log.h"
 #include "proxy/hold.h"
+#include "proxy/refusal.h"
 #include "proxy/sasl2.h"
 #include "proxy/session.h"
 
@@ -119,8 +120,9 @@ static bool client_resumes(struct session *s, const uint8_t *frame, size_t n) {
     if (previd[0] != '~' || !s->resuming)
         return false;
     skew = sasl2_id_read(previd);
-    s->resume_h -= skew;
-    s->sm.skew = skew;
+    /* What is missing of those is lost, and will not be counted. */
+    s->sm.skew = skew < s->resume_h ? skew : s->resume_h;
+    s->resume_h = sasl2_h(s->resume_h, skew);
     snprintf(xml, sizeof(xml),
              "<resume xmlns='" NS_SM "' h='%" PRIu32 "' previd='", s->resume_h);
     bridge_escape(xml, sizeof(xml) - 4, previd);
@@ -256,29 +258,31 @@ static bool coalesces(const struct session *s) {
     return s->inactive && wait_ms(s);
 }
 
-/* Into the queue. */
+/* Into the queue. What *error says is for the caller. */
 static enum terse_err keep(struct session *s, const struct terse_node *node,
-                           bool stanza) {
-    struct terse_error error = {0};
+                           bool stanza, struct terse_error *error) {
     struct terse_buf frame;
     enum terse_err err;
 
     if (s->front.conn)
         s->revision = frame_leg_revision(&s->front);
     terse_buf_init(&frame, s->config->limits.frame_bytes);
-    err = frame_leg_make(&s->front, node, s->revision, &frame, &error);
+    err = frame_leg_make(&s->front, node, s->revision, &frame, error);
     if (!err)
         err = queue_put(&s->queue, &frame, stanza);
     terse_buf_fini(&frame);
-    if (err && error.code)
-        session_fail_error(s, &error, "server");
-    else if (err)
+    if (err && !error->code)
         session_fail(s, "resource-constraint", "out of memory");
     return err;
 }
 
 enum terse_err stream_keep(struct session *s, const struct terse_node *node) {
-    return keep(s, node, false); /* the server does not count it */
+    struct terse_error error = {0};
+    enum terse_err err = keep(s, node, true, &error);
+
+    if (error.code)
+        session_fail_error(s, &error, "server");
+    return err;
 }
 
 /* Sends all that waits. */
@@ -327,6 +331,19 @@ bool stream_gathers(struct session *s) {
     return false;
 }
 
+/* A stanza that has no frame. It was counted: so is what stands in for it. */
+static enum terse_err cannot(struct session *s, const struct terse_node *node,
+                             const struct terse_error *error) {
+    enum terse_err err;
+
+    if (s->sm.on && !s->standing_in)
+        s->sm.down--;
+    if (!s->standing_in && refusal_pass(s, node, error, &err))
+        return err;
+    session_fail_error(s, error, "server");
+    return error->code;
+}
+
 enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
     bool stanza = is_stanza(terse_node_name(node), terse_node_ns(node));
     enum bridge_slight how =
@@ -347,10 +364,13 @@ enum terse_err stream_pass(struct session *s, const struct terse_node *node) {
         gather(s, how);
     if (s->front.conn && !s->queue.keeps && !waits && !s->queue.frames) {
         err = frame_leg_encode(&s->front, TERSE_ELEMENT, node, &error);
-        return failed(s, err, &error);
+        return stanza && !err && error.code ? cannot(s, node, &error)
+                                            : failed(s, err, &error);
     }
-    if (keep(s, node, stanza))
-        return TERSE_ENOMEM;
+    if (keep(s, node, stanza, &error))
+        return !error.code ? TERSE_ENOMEM
+               : stanza    ? cannot(s, node, &error)
+                           : failed(s, NET_OK, &error);
     if (!s->front.conn || s->state == STATE_RESUMING)
         return TERSE_OK;
     bound(s);

@@ -11,6 +11,7 @@
 #include "bridge/log.h"
 #include "proxy/door.h"
 #include "proxy/login.h"
+#include "proxy/refusal.h"
 #include "proxy/stream.h"
 
 #define NS_COMPRESS_FEATURE "http://jabber.org/features/compress"
@@ -182,6 +183,20 @@ static enum terse_err back_open(struct session *s,
     return error.code;
 }
 
+/* Who guesses passwords is to be found in the log, since it is our address that
+ * the server sees. A line for each connection, however often it tries. */
+static void note_refused(struct session *s, const struct terse_node *node) {
+    if (s->state != STATE_LOGIN ||
+        (!terse_node_is(node, BRIDGE_NS_SASL, "failure") &&
+         !terse_node_is(node, BRIDGE_NS_SASL2, "failure")))
+        return;
+    metrics_add(&s->server->metrics, METRIC_LOGINS_REFUSED, 1);
+    if (!s->refused)
+        log_event(LOG_INFO, s->id, "login-refused", "peer", s->peer, "domain",
+                  s->domain->name, NULL);
+    s->refused = true;
+}
+
 static enum terse_err back_element(struct session *s, struct terse_node *node) {
     enum event event = EVENT_SERVER_ELEMENT;
     enum terse_err err;
@@ -199,6 +214,7 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
         event = EVENT_SUCCESS2;
     if (!session_move(s, event))
         return TERSE_ESTREAM;
+    note_refused(s, node);
     if (event == EVENT_SERVER_ERROR && s->state == STATE_RESUMING) {
         /* Who comes back has heard nothing yet, not even a header. */
         session_fail(s, "remote-connection-failed",
@@ -221,6 +237,32 @@ static enum terse_err back_element(struct session *s, struct terse_node *node) {
     return err;
 }
 
+/* The server's XML cannot be gone on with. */
+static void refuse_xml(struct session *s, const struct terse_error *error) {
+    char text[300];
+
+    snprintf(text, sizeof(text), "The server's XML was refused: %s",
+             error->text);
+    if (error->code == TERSE_ELIMIT)
+        session_over(s, LIMIT_STANZA, terse_err_condition(error->code), text);
+    else
+        session_fail(s,
+                     error->code == TERSE_ENOMEM ? "resource-constraint"
+                                                 : "remote-connection-failed",
+                     text);
+}
+
+static enum terse_err back_refused(struct session *s,
+                                   const struct terse_node *node) {
+    const struct terse_error *error = terse_reader_error(s->back.reader);
+    enum terse_err err;
+
+    if (refusal_pass(s, node, error, &err))
+        return err;
+    refuse_xml(s, error);
+    return TERSE_ESTREAM;
+}
+
 static enum terse_err back_event(void *arg, enum terse_event event,
                                  struct terse_node *node) {
     struct session *s = arg;
@@ -232,6 +274,8 @@ static enum terse_err back_event(void *arg, enum terse_event event,
         return back_open(s, node);
     case TERSE_ELEMENT:
         return back_element(s, node);
+    case TERSE_REFUSED:
+        return back_refused(s, node);
     default:
         /* The footer answers ours, or comes first; either way that is all. */
         if (!pass_held(s) || !session_move(s, EVENT_SERVER_CLOSE))
@@ -252,20 +296,8 @@ static void back_data(void *arg, const uint8_t *p, size_t n) {
     s->back_heard = server_now();
     s->pulse_asked = false;
     err = xml_leg_feed(&s->back, p, n);
-    if (err && s->state != STATE_OVER) {
-        const struct terse_error *error = terse_reader_error(s->back.reader);
-        char text[300];
-
-        snprintf(text, sizeof(text), "The server's XML was refused: %s",
-                 error->text);
-        if (err == TERSE_ELIMIT)
-            session_over(s, LIMIT_STANZA, terse_err_condition(err), text);
-        else
-            session_fail(s,
-                         err == TERSE_ENOMEM ? "resource-constraint"
-                                             : "remote-connection-failed",
-                         text);
-    }
+    if (err && s->state != STATE_OVER)
+        refuse_xml(s, terse_reader_error(s->back.reader));
     session_go_on(s);
 }
 
@@ -399,6 +431,7 @@ static void dialled(void *arg, enum net_err err, const char *text,
         session_fail(s, "resource-constraint", NULL);
         return;
     }
+    terse_reader_spare(s->back.reader);
     log_event(LOG_DEBUG, s->id, "connected", "tls",
               s->direct ? "direct" : "starttls", NULL);
     if (door_introduce(s->domain, s->front.conn, s->back.conn)) {

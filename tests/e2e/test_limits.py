@@ -8,6 +8,7 @@ import signal
 import ssl
 import subprocess
 import tempfile
+import zlib
 
 import pytest
 
@@ -773,3 +774,25 @@ async def test_flood_before_login_is_refused(world):
         await client.send("<iq type='get' id='f'><query xmlns='"
                           f"jabber:iq:register'>{'x' * 1000}</query></iq>")
     assert await refused(client) == 'policy-violation'
+
+
+async def test_deflated_flood_before_login_is_refused(world):
+    """A few hundred bytes on the wire, a megabyte for the server."""
+    fake = await world.fake()
+    tersed = world.proxy(fake.port, login_bytes='16k')
+    peer = await RawPeer.dial(tersed.port)
+    # Beside the header: it remembers something, so frames may be deflated.
+    await peer.send(b'TRS1' + native(frame_of(HEADER.format(FAKE)) +
+                                     b'\x80\x01\x08\x98\x01\xe8\x07'))
+    assert await peer.reader.read(65536)
+    bomb = frame_of("<iq type='get' id='f'><query xmlns='jabber:iq:register'>"
+                    f"{'x' * 200000}</query></iq>")
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    small = deflate.compress(bomb) + deflate.flush()
+    frame = b'\x42' + native(small)
+    assert len(frame) < 1000
+    for _ in range(5):
+        await peer.send(native(frame))
+    await peer.until_end()
+    assert tersed.logged('login_bytes')
+    assert sum(len(s.bytes) for s in fake.sessions) < 20000

@@ -1,6 +1,7 @@
 """Sessions for phones, against ejabberd and Prosody: round trips, sessions that outlive
 their connection, and who may have them."""
 import asyncio
+import base64
 import contextlib
 import os
 import random
@@ -11,8 +12,9 @@ import time
 import pytest
 
 import servers
-from drivers import Pair0Client
-from phone import BIND2, CLIENT, SASL, SASL2, SM, Phone
+from drivers import Pair0Client, XmlClient
+from phone import (BIND2, CLIENT, FEATURES, SASL, SASL2, SM, Phone, Scram,
+                   b64)
 from servers import DOMAIN
 from test_limits import Scene
 
@@ -114,6 +116,17 @@ async def test_wrong_password_is_refused_and_may_be_tried_again(world):
     failure = await phone.login(tersed.port)
     assert failure.tag == SASL2 + 'failure'
     assert failure.find(SASL + 'not-authorized') is not None
+    refused = tersed.logged('event=login-refused')
+    assert len(refused) == 1 and 'peer=127.0.0.1' in refused[0]
+    # On the same connection, and what goes with a login is to be had.
+    scram = Scram(user, f'pw-{user}')
+    phone.authenticate('SCRAM-SHA-256', scram.first(), extra="<request-token "
+                       "xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>")
+    step = await phone.expect(lambda e: e.tag == SASL2 + 'challenge')
+    phone.write("<response xmlns='urn:xmpp:sasl:2'>"
+                f'{scram.final(step.text)}</response>')
+    await phone.expect(lambda e: e.tag == SASL2 + 'success')
+    assert phone.token and phone.id
 
 
 async def test_acknowledgements_come_unasked_and_true(world):
@@ -341,6 +354,52 @@ async def test_login_without_an_answer_keeps_the_session(world):
     await relay.close()
 
 
+# -- what a contact may send ---------------------------------------------------
+
+
+@pytest.mark.parametrize('payload', [
+    '<a>' * 80 + '</a>' * 80,
+    '<a ' + ''.join(f"a{i}='' " for i in range(500)) + '/>',
+    "<a xmlns='no name'><b/></a>",
+    # 10 KB, of which the server makes 1.5 MB
+    f"<a xmlns:p='{'n' * 1000}'>{'<p:b/>' * 1500}</a>",
+    '<b>' + "'" * 200000 + '</b>',
+    '<b>' + base64.b64encode(os.urandom(9000)).decode() + '</b>',
+], ids=['depth', 'attributes', 'namespace', 'prefixes', 'quotes', 'frame'])
+async def test_stanza_that_is_refused_ends_nothing(world, payload):
+    """Else a contact could send it, and its receiver would get it again at each
+    login, and never be there. An error stands in for it, with its count."""
+    tersed = start(world, frame_bytes='8k')
+    pair = await Pair.new(world, tersed)
+    phone, user = pair.phone, world.account('evil')
+    evil = world.client(XmlClient, world.server.plain)
+    await evil.login(user, f'pw-{user}', DOMAIN, 'r')
+    bad = (f"<message to='{phone.jid}' type='chat' id='bad'><body>x</body>"
+           f'{payload}</message>')
+    await evil.send(bad)
+    error = await phone.expect(lambda e: e.get('id') == 'bad')
+    assert error.tag == CLIENT + 'message' and error.get('type') == 'error'
+    assert error.get('from') == f'{user}@{DOMAIN}/r'
+    assert error.find('.//{urn:ietf:params:xml:ns:xmpp-stanzas}'
+                      'policy-violation') is not None
+    await pair.say('after')
+    await pair.hear('after')
+    # And while the phone is away: held, then at the server.
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    await evil.send(bad.replace("id='bad'", "id='worse'"))
+    await pair.say('away')
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+    assert (await phone.expect(
+        lambda e: e.get('id') == 'worse')).get('type') == 'error'
+    await pair.hear('away')
+    await phone.send(f"<a xmlns='urn:xmpp:sm:3' h='{phone.handled}'/>",
+                     "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+    assert (await phone.expect(
+        lambda e: e.get('id') == 'p')).get('type') == 'result'
+    assert not tersed.logged('event=failed')
+
+
 # -- who may come back ---------------------------------------------------------
 
 
@@ -407,6 +466,28 @@ async def test_nobody_else_gets_it(world):
     await one.say('still here')
     await one.hear('still here')
     await phone.drop()
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
+async def test_success_of_a_classic_login_proves_nothing_else(world):
+    """A thief logs in as himself, and names somebody else before he is told."""
+    tersed = start(world)
+    pair = await Pair.new(world, tersed)
+    phone, user = pair.phone, world.account('thief')
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    thief = Phone(user, f'pw-{user}', DOMAIN)
+    await thief.connect(tersed.port)
+    thief.open()
+    await thief.expect(lambda e: e.tag == FEATURES)
+    own = b64(f'\0{user}\0pw-{user}'.encode())
+    thief.write(f"<auth xmlns='{SASL[1:-1]}' mechanism='PLAIN'>{own}</auth>")
+    thief.authenticate('PLAIN', b64(f'\0{phone.user}\0wrong'.encode()),
+                       resume=phone.id, count=phone.handled)
+    # What becomes of two logins at a time is the server's affair.
+    with contextlib.suppress(AssertionError, ConnectionError):
+        await thief.expect(lambda e: e.find(SM + 'resumed') is not None)
+    assert not tersed.logged('event=resumed')
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
 
 

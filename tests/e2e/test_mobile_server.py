@@ -199,6 +199,55 @@ async def test_counts_wrap_at_2_to_the_32(world):
     await told(phone, 3)
 
 
+class Hasty(Managed):
+    """Has something to say before it counts."""
+
+    def answer(self, element):
+        answer = super().answer(element)
+        if element.tag == SM + 'enable':
+            return message('first') + message('second') + answer
+        return answer
+
+
+async def test_what_the_server_did_not_count_is_sent_again(world):
+    """And the counts stay true: else what was last would come with each return."""
+    fake, tersed = await scripted(world, kind=Hasty)
+    phone, _, session = await enter(fake, tersed)
+    assert phone.id == '~2~srv'
+    await hear(phone, 'first', 'second')
+    await session.send(message('third'))
+    await hear(phone, 'third')
+    for known, told in ((1, ('second', 'third')), (1, ('second', 'third')),
+                        (2, ('third',)), (3, ())):
+        await phone.drop()
+        tersed.until_logged('event=move on=client-lost')
+        phone.handled = known
+        assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+        await hear(phone, *told)
+        assert phone.handled == 3
+    await session.until_acked(1)
+    await session.send(message('fourth'))
+    await hear(phone, 'fourth')
+    await phone.send(ack(4))
+    await session.until_acked(2)
+
+
+@pytest.mark.parametrize('how', ['sasl2', 'classic'])
+async def test_count_below_what_the_server_did_not_count(world, how):
+    """Of two stanzas that came before <enabled/> one was lost: the server must
+    not hear that the phone has 2^32 - 1 of its own, and drop them all."""
+    fake, tersed = await scripted(world, resumes=0)
+    phone = Phone('user', 'pw', FAKE)
+    phone.handled = 1
+    if how == 'sasl2':
+        login = phone.login(tersed.port, resume='~2~srv')
+    else:
+        login = phone.classic(tersed.port, resume='~2~srv')
+    _, session = await asyncio.gather(login, fake.session())
+    assert session.resume.get('previd') == 'srv'
+    assert session.resume.get('h') == '0'
+
+
 async def too_high(phone, h, sent):
     """The stream error that XEP-0198 has for it."""
     error = await phone.expect(lambda e: e.tag.endswith('}error'))
@@ -358,6 +407,43 @@ class Refusing(Session):
                             '<not-authorized/></failure>')
 
 
+class Crossing(Managed):
+    """Is slow to judge the first login of a connection that is not its first:
+    <abort/> and the next login overtake it."""
+
+    tries = 0
+
+    def answer(self, element):
+        if element.tag == SASL + 'abort':
+            return f"<failure xmlns='{SASL[1:-1]}'><aborted/></failure>"
+        if element.tag == SASL + 'auth' and self is not self.server.sessions[0]:
+            self.tries += 1
+            return '' if self.tries == 1 else None
+        return super().answer(element)
+
+
+async def test_success_of_an_earlier_try_proves_nothing_else(world):
+    """A thief logs in as himself, and names somebody else before he is told."""
+    fake, tersed = await scripted(world, kind=Crossing, resumes=0)
+    phone, _, _ = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    thief = Phone('thief', 'pw', FAKE)
+    await thief.connect(tersed.port)
+    thief.open()
+    await thief.expect(lambda e: e.tag == FEATURES)
+    thief.authenticate('PLAIN', b64(b'\0thief\0pw'))
+    await thief.send("<abort xmlns='urn:xmpp:sasl:2'/>")
+    await thief.expect(lambda e: e.tag == SASL2 + 'failure')
+    thief.authenticate('PLAIN', b64(b'\0user\0wrong'), resume=phone.id,
+                       count=phone.handled)
+    # The server has to decide: this one does not look who it is.
+    await asyncio.gather(thief.expect(lambda e: e.tag == SASL2 + 'success'),
+                         fake.session())
+    assert not tersed.logged('event=resumed')
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
 async def test_token_is_for_its_domain(world):
     fake = await world.fake(bound_features=BIND + MANAGED, kind=Managed)
     fake.resumes = None
@@ -372,6 +458,26 @@ async def test_token_is_for_its_domain(world):
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'failure'
     phone.domain = FAKE
     assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+
+
+async def test_ids_of_two_servers_may_be_the_same(world):
+    """Else whoever runs one of them could have the other's sessions not found."""
+    options = {'bound_features': BIND + MANAGED, 'kind': Managed}
+    fake, there = await world.fake(**options), await world.fake(**options)
+    other = 'other.example.net'
+    tersed = world.proxy(fake.port, {
+        other: {'server': f'127.0.0.1:{there.port}', 'starttls': 'off'}},
+        log_level='debug')
+    phone, _, _ = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    second = Phone('user', 'pw', other)
+    success, _ = await asyncio.gather(second.login(tersed.port),
+                                      there.session())
+    assert success.tag == SASL2 + 'success' and second.id == phone.id
+    assert (await phone.comeback(tersed.port)).tag == SASL2 + 'success'
+    await second.drop()
+    assert (await second.comeback(tersed.port)).tag == SASL2 + 'success'
 
 
 async def test_token_ends_with_the_servers_stream(world):
@@ -405,6 +511,29 @@ async def test_stanza_in_the_flight_of_the_login_comes_after_it(world):
     await told(phone, 2)
     await phone.send(message('three'))
     await session.bodies('three')
+
+
+@pytest.mark.parametrize('by', ['password', 'token'])
+async def test_stanza_in_the_flight_of_the_return_comes_after_it(world, by):
+    """The same, to a session that was held."""
+    fake, tersed = await scripted(world)
+    phone, _, session = await enter(fake, tersed)
+    await phone.drop()
+    tersed.until_logged('event=move on=client-lost')
+    await phone.connect(tersed.port)
+    phone.open()
+    proof = hmac.digest(phone.token.encode(), b'Initiator', 'sha256')
+    mechanism, initial = {
+        'password': ('PLAIN', plain()),
+        'token': ('HT-SHA-256-NONE', b64(b'user\0' + proof))}[by]
+    phone.authenticate(mechanism, initial, phone.id, bind=False)
+    phone.write(message('one'), message('two'))
+    await phone.flush()
+    success = await phone.expect(lambda e: e.tag == SASL2 + 'success')
+    assert success.find(SM + 'resumed').get('h') == '0'
+    await session.bodies('one', 'two')
+    assert session.handled == 2
+    await told(phone, 2)
 
 
 # -- a server that cannot do it -----------------------------------------------------

@@ -137,6 +137,22 @@ async def test_descriptors_cap_clients_beforehand(world, tmp_path):
     await round_trip(*await world.pair(fake), 'again')
 
 
+async def test_who_is_hung_up_on_does_not_fill_the_log(world):
+    tersed = watched(world, 9, connect_rate='1')
+    await connect(world, 400)
+    name = 'tersed_limit_hits_total{limit="connect_rate"}'
+    await until(lambda: tersed.metric(name) >= 385)
+    said = len(tersed.logged('event=hung-up-on'))
+    assert 40 <= said <= 120, said
+    # What was not said is counted with the next line.
+    await asyncio.sleep(1)
+    await connect(world, 30)
+    await until(lambda: tersed.metric(name) >= 410)
+    lines = tersed.logged('event=hung-up-on')
+    unsaid = sum(int(line.partition(' unsaid=')[2]) for line in lines)
+    assert unsaid + len(lines) >= 385
+
+
 async def test_memory_budget_sends_hoarders_away(world):
     """Seventy clients that send all of a large frame but its end would hold 64
     MB. The budget is 8; who is within it goes on."""

@@ -86,6 +86,10 @@ static enum terse_err on_event(void *arg, enum terse_event event,
                                struct terse_node *node) {
     struct trip *t = arg;
     struct terse_error error;
+    if (event == TERSE_REFUSED) {
+        t->events++;
+        return TERSE_OK;
+    }
     enum terse_err err = terse_encode(t->schema, &terse_limits_default, event,
                                       node, &t->frame, &error);
     if (err != TERSE_OK) {
@@ -121,11 +125,13 @@ static char *make_stream(void) {
                       "</message><many>");
     for (int i = 0; i < 1100; i++)
         to += sprintf(to, "<u%d/>", i);
-    sprintf(to, "</many><iq/></stream:stream>");
+    to += sprintf(to, "</many><message to='a' id='b'><x xmlns='c d'/>"
+                      "</message><message id='e' xmlns:p='f g' p:h=''/>");
+    sprintf(to, "<iq/></stream:stream>");
     return p;
 }
 
-enum { EVENTS = 5 };
+enum { EVENTS = 7 };
 
 static enum terse_err run(struct trip *t) {
     enum terse_err err = terse_schema_new(&t->schema);
@@ -135,6 +141,7 @@ static enum terse_err run(struct trip *t) {
                            on_event, t);
     if (err != TERSE_OK)
         return err;
+    terse_reader_spare(t->reader);
     err = terse_reader_feed(t->reader, stream, strlen(stream));
     if (err != TERSE_OK || failed) {
         /* No event is lost silently. */

@@ -42,6 +42,32 @@ static void test_sm_tells_the_client_only_what_the_server_has(void **state) {
     assert_int_equal(turn.client_h, 2);
 }
 
+/* Its questions come faster than the server's answers, and never stop. */
+static void test_sm_client_that_goes_on_asking_is_answered(void **state) {
+    struct sm sm = enabled(false);
+    struct sm_turn turn;
+
+    (void)state;
+    sm_up(&sm, true);
+    sm_client_asks(&sm);
+    turn = sm_turn(&sm, &waits, 10, true, false, 10);
+    assert_true(turn.ask_server);
+    for (uint32_t i = 1; i < 20; i++) {
+        sm_up(&sm, true);
+        sm_client_asks(&sm);
+        assert_true(sm_server_acks(&sm, i));
+        turn = sm_turn(&sm, &waits, 10 + i, true, false, 10 + i);
+        assert_true(turn.ask_server && turn.tell_client);
+        assert_int_equal(turn.client_h, i);
+    }
+    assert_true(sm_server_acks(&sm, 20));
+    turn = sm_turn(&sm, &waits, 40, true, false, 40);
+    assert_true(turn.tell_client);
+    assert_int_equal(turn.client_h, 20);
+    turn = sm_turn(&sm, &waits, 41, true, false, 41);
+    assert_false(turn.tell_client); /* it was said */
+}
+
 static void test_sm_answers_the_server_at_once_and_never_more(void **state) {
     struct sm sm = enabled(true);
     struct sm_turn turn;
@@ -198,9 +224,14 @@ static void test_sm_skew_is_not_the_servers(void **state) {
     sm.skew = 2;
     sm_down(&sm);
     assert_true(sm_client_acks(&sm, 1, &n));
-    assert_int_equal(sm.down_acked, 0);
-    assert_true(sm_client_acks(&sm, 3, &n));
     assert_int_equal(n, 1);
+    assert_int_equal(sm.down_acked, 0);
+    assert_false(sm_client_acks(&sm, 0, &n));
+    assert_true(sm_client_acks(&sm, 1, &n));
+    assert_int_equal(n, 0);
+    assert_true(sm_client_acks(&sm, 3, &n));
+    assert_int_equal(n, 2); /* one of each kind */
+    assert_false(sm_client_acks(&sm, 1, &n));
     assert_int_equal(sm.down_acked, 1);
     assert_int_equal(sm_client_count(&sm, 7), 5);
 }
@@ -321,6 +352,7 @@ static void test_queue_that_keeps_nothing_is_a_queue(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sm_tells_the_client_only_what_the_server_has),
+        cmocka_unit_test(test_sm_client_that_goes_on_asking_is_answered),
         cmocka_unit_test(test_sm_answers_the_server_at_once_and_never_more),
         cmocka_unit_test(test_sm_ack_rides_or_waits),
         cmocka_unit_test(test_sm_ack_of_what_matters_comes_sooner),
