@@ -76,6 +76,9 @@ main_of = $(if $(1),$(shell grep -l '^int main' $(1)))
 CODEGEN_C = $(wildcard codegen/*.c)
 CODEC_C = $(wildcard codec/*.c)
 NET_C = $(wildcard net/*.c)
+# What net/ stands on: one of them in each program (net/io.h).
+NNG_C = $(wildcard net/nng/*.c)
+EPOLL_C = $(wildcard net/epoll/*.c)
 BRIDGE_C = $(wildcard bridge/*.c)
 PROXY_C = $(wildcard proxy/*.c)
 CLI_C = $(wildcard cli/*.c)
@@ -86,7 +89,8 @@ UNIT_LIB_C = $(filter-out $(UNIT_C),$(wildcard tests/unit/*.c))
 E2E_C = $(wildcard tests/e2e/*.c)
 E2E_LIB_C = $(wildcard tests/e2e/wire/*.c)
 FUZZ_C = $(wildcard tests/fuzz/*_fuzz.c)
-OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
+OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] net/nng/*.[ch] \
+	net/epoll/*.[ch] bridge/*.[ch] \
 	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
@@ -103,11 +107,13 @@ PLUGIN = $(O)/bin/protoc-gen-terse
 
 LIB_CODEC = $(O)/lib/libterse.a
 LIB_NET = $(O)/lib/libterse-net.a
+LIB_NNG = $(O)/lib/libterse-net-nng.a
+LIB_EPOLL = $(O)/lib/libterse-net-epoll.a
 # Of tersed and terse-agent: what stands on net/ and codec/.
 LIB_BRIDGE = $(O)/lib/libterse-bridge.a
 LIB_CLIENT = $(O)/lib/libterse-client.a
 LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(BRIDGE_C),$(LIB_BRIDGE)) \
-	$(if $(NET_C),$(LIB_NET)) $(LIB_CODEC)
+	$(if $(NET_C),$(LIB_NET) $(LIB_NNG)) $(LIB_CODEC)
 
 PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
@@ -281,7 +287,7 @@ install: all ## install to DESTDIR and PREFIX
 		$(DESTDIR)$(PREFIX)/include/terse $(DESTDIR)$(PREFIX)/share/terse
 	install -m 755 $(filter-out $(PLUGIN),$(PROGRAMS)) \
 		$(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(filter-out $(LIB_NET) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(filter-out $(LIB_NET) $(LIB_NNG) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
 		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
 	sed -i 's,"codec/terse.h","terse.h",' \
@@ -379,11 +385,17 @@ $(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o \
 $(LIB_NET): $(call objects,$(NET_C))
 	$(archive)
 
+$(LIB_NNG): $(call objects,$(NNG_C))
+	$(archive)
+
+$(LIB_EPOLL): $(call objects,$(EPOLL_C))
+	$(archive)
+
 $(LIB_BRIDGE): $(call objects,$(BRIDGE_C))
 	$(archive)
 
 # For users who link nothing but this and libterse.a.
-$(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C)) $(O)/obj/gen/terse.pb-c.o
+$(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C) $(NNG_C)) $(O)/obj/gen/terse.pb-c.o
 	$(archive)
 
 $(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_ALL)

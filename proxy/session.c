@@ -984,7 +984,7 @@ static void session_fini(struct net_owner *owner) {
 }
 
 /* With the lock. Takes the stream. */
-static void start(struct session *s, struct nng_stream *stream) {
+static void start(struct session *s, struct net_stream *stream) {
     struct net_gate gate = door_gate(s->config, s->peer);
     struct net_marks marks;
 
@@ -1018,7 +1018,7 @@ static void start(struct session *s, struct nng_stream *stream) {
     net_conn_resume(s->front.conn);
 }
 
-void session_accept(void *arg, struct nng_stream *stream) {
+void session_accept(void *arg, struct net_stream *stream) {
     struct server *server = arg;
     struct session *s = calloc(1, sizeof(*s));
     enum limit hit;

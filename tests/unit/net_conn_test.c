@@ -19,7 +19,6 @@
 
 #include <cmocka.h>
 
-#include "net/aio.h"
 #include "net/due.h"
 
 /* ---- memory that there is not
@@ -48,7 +47,7 @@ struct note {
     unsigned drained, closed, ticks, dialled;
     bool pause_next; /* pause when data comes */
     enum net_err why;
-    struct nng_stream *stream;
+    struct net_stream *stream;
     atomic_bool *gone;
 };
 
@@ -144,7 +143,7 @@ static int listen_here(uint16_t *port) {
 }
 
 static void on_dialled(void *arg, enum net_err err, const char *text,
-                       struct nng_stream *stream) {
+                       struct net_stream *stream) {
     struct note *note = arg;
 
     assert_non_null(text);
@@ -688,7 +687,7 @@ static void test_dial_refused_and_cancelled(void **state) {
     await_gone(&gone);
 }
 
-static void count_accept(void *arg, struct nng_stream *stream) {
+static void count_accept(void *arg, struct net_stream *stream) {
     atomic_fetch_add((atomic_int *)arg, 1);
     net_stream_drop(stream);
 }
