@@ -114,6 +114,8 @@ LIB_BRIDGE = $(O)/lib/libterse-bridge.a
 LIB_CLIENT = $(O)/lib/libterse-client.a
 LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(BRIDGE_C),$(LIB_BRIDGE)) \
 	$(if $(NET_C),$(LIB_NET) $(LIB_NNG)) $(LIB_CODEC)
+# The same without the client library, on the other backend: for tersed.
+LIB_LOOP = $(LIB_BRIDGE) $(LIB_NET) $(LIB_EPOLL) $(LIB_CODEC)
 
 PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
@@ -121,7 +123,10 @@ PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(AGENT_C)),$(O)/bin/terse-agent)
 MAN = $(O)/man/terse.1 $(O)/man/terse-agent.1 $(O)/man/tersed.8
 SECOND = $(patsubst tests/second/%.c,$(O)/bin/%,$(wildcard tests/second/*.c))
-UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
+# What stands on net/ is tested with both backends, tersed with its own.
+UNITS_LOOP = $(filter $(O)/tests/unit/proxy_%,$(patsubst %.c,$(O)/%,$(UNIT_C))) \
+	$(patsubst %,$(O)/tests/unit/net_%_test.epoll,conn tls)
+UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C)) $(filter %.epoll,$(UNITS_LOOP))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
 DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
 BENCHES = $(patsubst bench/%.c,$(O)/bin/bench-%,$(wildcard bench/*.c))
@@ -398,7 +403,7 @@ $(LIB_BRIDGE): $(call objects,$(BRIDGE_C))
 $(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C) $(NNG_C)) $(O)/obj/gen/terse.pb-c.o
 	$(archive)
 
-$(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_ALL)
+$(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_LOOP)
 	$(program)
 
 $(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
@@ -472,11 +477,16 @@ $(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
 # Fuzzers of a program's parts, too.
 $(filter $(O)/bin/proxy_%,$(FUZZERS)): $(call no_main,$(PROXY_C))
 
+$(UNITS_LOOP): $(LIB_LOOP)
+$(filter-out $(UNITS_LOOP),$(UNITS)): $(LIB_ALL)
+
 $(UNITS): LIBS += -lcmocka -lexpat
-$(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
+$(filter-out %.epoll,$(UNITS)): $(O)/%: $(O)/obj/%.o
+$(filter %.epoll,$(UNITS)): $(O)/%.epoll: $(O)/obj/%.o
+$(UNITS): $(O)/%: $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $*.c) -o $@ \
+	$(Q)$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $(*:.epoll=).c) -o $@ \
 		$(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 		-Wl,--end-group $(LIBS)
 
