@@ -2,11 +2,13 @@
 #
 # Everything is found by its place, so a new file needs no line here:
 #   codec/*.c net/*.c bridge/*.c  libraries           client/agent*.c  terse-agent
+#   net/nng/*.c net/epoll/*.c     what net/ stands on, one of them in a program
 #   proxy/*.c cli/*.c         programs            client/*.c       client library
 #   tests/unit/NAME_test.c    one cmocka program each; other tests/unit/*.c are
 #                             shared by all of them. proxy_*, cli_* and agent_*
 #                             are linked with that program less its main().
 #                             `/* link: FLAGS */` in a line adds linker flags.
+#                             NAME_test.epoll: the same on the other backend
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each; proxy_* as above
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=nng_aio_alloc */
+/* link: -Wl,--wrap=nng_aio_alloc,--wrap=recv,--wrap=send,--wrap=epoll_ctl */
 /*
  * net_conn_test.c: connections against a blocking socket: marks, pause, order,
  * the three ways to close, timers, and dialling with SRV from a name server of
@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -36,6 +37,39 @@ int __wrap_nng_aio_alloc(nng_aio **out, void (*cb)(void *), void *arg) {
                                          : __real_nng_aio_alloc(out, cb, arg);
 }
 
+/* ---- what net/epoll asks the kernel for
+ * -------------------------------------------- */
+
+static pthread_t tester; /* whose calls are not counted */
+static atomic_uint recvs, sends, controls;
+
+ssize_t __real_recv(int fd, void *p, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags);
+ssize_t __real_send(int fd, const void *p, size_t n, int flags);
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags);
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+
+static void count(atomic_uint *calls) {
+    if (!pthread_equal(pthread_self(), tester))
+        atomic_fetch_add(calls, 1);
+}
+
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags) {
+    count(&recvs);
+    return __real_recv(fd, p, n, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags) {
+    count(&sends);
+    return __real_send(fd, p, n, flags);
+}
+
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
+    count(&controls);
+    return __real_epoll_ctl(epoll, op, fd, event);
+}
+
 /* ---- an owner that notes what happens
  * -------------------------------------------- */
 
@@ -48,6 +82,7 @@ struct note {
     size_t n_got;
     unsigned drained, closed, ticks, dialled;
     bool pause_next; /* pause when data comes */
+    bool echo;       /* send it back */
     enum net_err why;
     struct net_stream *stream;
     atomic_bool *gone;
@@ -83,6 +118,8 @@ static void on_data(void *arg, const uint8_t *p, size_t n) {
     }
     if (n > sizeof(note->got) - note->n_got)
         n = sizeof(note->got) - note->n_got;
+    if (note->echo && !net_conn_write(note->conn, p, n))
+        net_conn_flush(note->conn);
     memcpy(note->got + note->n_got, p, n);
     note->n_got += n;
     pthread_cond_signal(&note->news);
@@ -307,6 +344,40 @@ static void test_conn_delivers_what_fills_reads(void **state) {
         await(note, note->n_got == sizes[i]);
         assert_memory_equal(note->got, chunk, sizes[i]);
     }
+    net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    close(peer);
+}
+
+/* What the backend is for: a message and its answer are one read and one send.
+ * Nothing is read twice, and nothing is armed again. */
+static void test_conn_costs_one_read_and_one_send(void **state) {
+    enum { ROUNDS = 200 };
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+    char back[4];
+
+    (void)state;
+    note->echo = true;
+    net_conn_resume(note->conn);
+    net_unlock(&note->owner);
+    atomic_store(&recvs, 0);
+    atomic_store(&sends, 0);
+    atomic_store(&controls, 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(send(peer, "ping", 4, 0), 4);
+        assert_int_equal(recv(peer, back, 4, MSG_WAITALL), 4);
+    }
+    if (strstr(program_invocation_name, ".epoll")) {
+        assert_int_equal(atomic_load(&recvs), ROUNDS);
+        assert_int_equal(atomic_load(&sends), ROUNDS);
+        assert_int_equal(atomic_load(&controls), 0);
+    }
+    net_lock(&note->owner);
+    assert_int_equal(note->n_got, 4 * ROUNDS);
     net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
     net_unlock(&note->owner);
     net_owner_rele(&note->owner);
@@ -1010,6 +1081,7 @@ static void test_listener_rests_without_descriptors(void **state) {
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
+    tester = pthread_self();
     return net_resolver_new(&resolver, NULL) == NET_OK ? 0 : -1;
 }
 
@@ -1025,6 +1097,7 @@ int main(void) {
         cmocka_unit_test(test_conn_order_kept_over_many_flushes),
         cmocka_unit_test(test_conn_paused_delivers_nothing_until_resumed),
         cmocka_unit_test(test_conn_delivers_what_fills_reads),
+        cmocka_unit_test(test_conn_costs_one_read_and_one_send),
         cmocka_unit_test(test_conn_paused_while_peer_ends),
         cmocka_unit_test(test_conn_linger_waits_for_peer),
         cmocka_unit_test(test_conn_deadline_ends_peer_that_reads_nothing),
