@@ -81,8 +81,10 @@ struct note {
     char got[65536];
     size_t n_got;
     unsigned drained, closed, ticks, dialled;
-    bool pause_next; /* pause when data comes */
-    bool echo;       /* send it back */
+    bool pause_next;                 /* pause when data comes */
+    bool echo;                       /* send it back */
+    void (*hook)(struct note *note); /* called when data comes */
+    pthread_t data_on, dialled_on;   /* the threads of the last callbacks */
     enum net_err why;
     struct net_stream *stream;
     atomic_bool *gone;
@@ -118,6 +120,9 @@ static void on_data(void *arg, const uint8_t *p, size_t n) {
     }
     if (n > sizeof(note->got) - note->n_got)
         n = sizeof(note->got) - note->n_got;
+    note->data_on = pthread_self();
+    if (note->hook)
+        note->hook(note);
     if (note->echo && !net_conn_write(note->conn, p, n))
         net_conn_flush(note->conn);
     memcpy(note->got + note->n_got, p, n);
@@ -186,6 +191,7 @@ static void on_dialled(void *arg, enum net_err err, const char *text,
     struct note *note = arg;
 
     assert_non_null(text);
+    note->dialled_on = pthread_self();
     note->dialled++;
     note->why = err;
     note->stream = stream;
@@ -227,6 +233,7 @@ static size_t read_all(int fd, size_t n) {
 
 static const struct net_marks small_marks = {1000, 5000, 9000};
 static struct net_resolver *resolver;
+static bool on_epoll; /* linked with net/epoll, not net/nng */
 
 /* ---- the write queue
  * ----------------------------------------------------------------- */
@@ -371,7 +378,7 @@ static void test_conn_costs_one_read_and_one_send(void **state) {
         assert_int_equal(send(peer, "ping", 4, 0), 4);
         assert_int_equal(recv(peer, back, 4, MSG_WAITALL), 4);
     }
-    if (strstr(program_invocation_name, ".epoll")) {
+    if (on_epoll) {
         assert_int_equal(atomic_load(&recvs), ROUNDS);
         assert_int_equal(atomic_load(&sends), ROUNDS);
         assert_int_equal(atomic_load(&controls), 0);
@@ -905,6 +912,42 @@ static void test_dial_refused_and_cancelled(void **state) {
     await_gone(&gone);
 }
 
+static struct net_target next_target;
+
+static void dial_on(struct note *note) {
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver,
+                                  &next_target, 10000, on_dialled, note),
+                     NET_OK);
+}
+
+/* What a session dials when its client has spoken is served by the thread that
+ * serves the client. */
+static void test_dial_stays_where_it_began(void **state) {
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        atomic_bool gone;
+        int peer, fd = listen_here(&next_target.port);
+        struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+        next_target.host = "127.0.0.1";
+        note->hook = dial_on;
+        note->dialled = 0;
+        net_conn_resume(note->conn);
+        assert_int_equal(send(peer, "x", 1, 0), 1);
+        await(note, note->dialled);
+        assert_int_equal(note->why, NET_OK);
+        if (on_epoll)
+            assert_true(pthread_equal(note->data_on, note->dialled_on));
+        net_stream_drop(note->stream);
+        net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
+        net_unlock(&note->owner);
+        net_owner_rele(&note->owner);
+        await_gone(&gone);
+        close(peer);
+        close(fd);
+    }
+}
+
 /* A listener whose backlog is full does not answer. */
 static void test_dial_ends_in_time_where_nobody_answers(void **state) {
     struct net_target target = {"127.0.0.1", 0, NULL};
@@ -932,7 +975,7 @@ static void test_dial_ends_in_time_where_nobody_answers(void **state) {
                                   300, on_dialled, note),
                      NET_OK);
     await(note, note->dialled == 1);
-    if (note->why == NET_OK && !strstr(program_invocation_name, ".epoll")) {
+    if (note->why == NET_OK && !on_epoll) {
         net_stream_peer(note->stream, addr, &port); /* see docs/net.md */
         assert_int_equal(port, 0);
         net_stream_drop(note->stream);
@@ -1082,6 +1125,7 @@ static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
     tester = pthread_self();
+    on_epoll = strstr(program_invocation_name, ".epoll") != NULL;
     return net_resolver_new(&resolver, NULL) == NET_OK ? 0 : -1;
 }
 
@@ -1110,6 +1154,7 @@ int main(void) {
         cmocka_unit_test(test_dial_srv_falls_back_to_lower_priority),
         cmocka_unit_test(test_dial_literal_address_asks_nobody),
         cmocka_unit_test(test_dial_refused_and_cancelled),
+        cmocka_unit_test(test_dial_stays_where_it_began),
         cmocka_unit_test(test_dial_ends_in_time_where_nobody_answers),
         cmocka_unit_test(test_listener_takes_bursts_and_refuses_taken_port),
         cmocka_unit_test(test_listener_ends_while_callers_come),
