@@ -2,11 +2,13 @@
 #
 # Everything is found by its place, so a new file needs no line here:
 #   codec/*.c net/*.c bridge/*.c  libraries           client/agent*.c  terse-agent
+#   net/nng/*.c net/epoll/*.c     what net/ stands on, one of them in a program
 #   proxy/*.c cli/*.c         programs            client/*.c       client library
 #   tests/unit/NAME_test.c    one cmocka program each; other tests/unit/*.c are
 #                             shared by all of them. proxy_*, cli_* and agent_*
 #                             are linked with that program less its main().
 #                             `/* link: FLAGS */` in a line adds linker flags.
+#                             NAME_test.epoll: the same on the other backend
 #   tests/e2e/NAME.c          $(O)/bin/e2e-NAME; tests/e2e/wire/*.c are shared
 #   tests/fuzz/NAME_fuzz.c    one libFuzzer program each; proxy_* as above
 #   tests/second/NAME.c       $(O)/bin/NAME, with other parsers than ours
@@ -76,6 +78,9 @@ main_of = $(if $(1),$(shell grep -l '^int main' $(1)))
 CODEGEN_C = $(wildcard codegen/*.c)
 CODEC_C = $(wildcard codec/*.c)
 NET_C = $(wildcard net/*.c)
+# What net/ stands on: one of them in each program (net/io.h).
+NNG_C = $(wildcard net/nng/*.c)
+EPOLL_C = $(wildcard net/epoll/*.c)
 BRIDGE_C = $(wildcard bridge/*.c)
 PROXY_C = $(wildcard proxy/*.c)
 CLI_C = $(wildcard cli/*.c)
@@ -86,7 +91,8 @@ UNIT_LIB_C = $(filter-out $(UNIT_C),$(wildcard tests/unit/*.c))
 E2E_C = $(wildcard tests/e2e/*.c)
 E2E_LIB_C = $(wildcard tests/e2e/wire/*.c)
 FUZZ_C = $(wildcard tests/fuzz/*_fuzz.c)
-OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] bridge/*.[ch] \
+OWN_C = $(wildcard codegen/*.[ch] codec/*.[ch] net/*.[ch] net/nng/*.[ch] \
+	net/epoll/*.[ch] bridge/*.[ch] \
 	proxy/*.[ch] \
 	client/*.[ch] cli/*.[ch] tests/unit/*.[ch] tests/e2e/*.[ch] \
 	tests/e2e/wire/*.[ch] \
@@ -103,11 +109,15 @@ PLUGIN = $(O)/bin/protoc-gen-terse
 
 LIB_CODEC = $(O)/lib/libterse.a
 LIB_NET = $(O)/lib/libterse-net.a
+LIB_NNG = $(O)/lib/libterse-net-nng.a
+LIB_EPOLL = $(O)/lib/libterse-net-epoll.a
 # Of tersed and terse-agent: what stands on net/ and codec/.
 LIB_BRIDGE = $(O)/lib/libterse-bridge.a
 LIB_CLIENT = $(O)/lib/libterse-client.a
 LIB_ALL = $(if $(CLIENT_C),$(LIB_CLIENT)) $(if $(BRIDGE_C),$(LIB_BRIDGE)) \
-	$(if $(NET_C),$(LIB_NET)) $(LIB_CODEC)
+	$(if $(NET_C),$(LIB_NET) $(LIB_NNG)) $(LIB_CODEC)
+# The same without the client library, on the other backend: for tersed.
+LIB_LOOP = $(LIB_BRIDGE) $(LIB_NET) $(LIB_EPOLL) $(LIB_CODEC)
 
 PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(PROXY_C)),$(O)/bin/tersed) \
@@ -115,7 +125,10 @@ PROGRAMS = $(PLUGIN) \
 	$(if $(call main_of,$(AGENT_C)),$(O)/bin/terse-agent)
 MAN = $(O)/man/terse.1 $(O)/man/terse-agent.1 $(O)/man/tersed.8
 SECOND = $(patsubst tests/second/%.c,$(O)/bin/%,$(wildcard tests/second/*.c))
-UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C))
+# What stands on net/ is tested with both backends, tersed with its own.
+UNITS_LOOP = $(filter $(O)/tests/unit/proxy_%,$(patsubst %.c,$(O)/%,$(UNIT_C))) \
+	$(patsubst %,$(O)/tests/unit/net_%_test.epoll,conn tls)
+UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C)) $(filter %.epoll,$(UNITS_LOOP))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))
 DEMOS = $(patsubst demo/%.c,$(O)/bin/demo-%,$(wildcard demo/*.c))
 BENCHES = $(patsubst bench/%.c,$(O)/bin/bench-%,$(wildcard bench/*.c))
@@ -281,7 +294,7 @@ install: all ## install to DESTDIR and PREFIX
 		$(DESTDIR)$(PREFIX)/include/terse $(DESTDIR)$(PREFIX)/share/terse
 	install -m 755 $(filter-out $(PLUGIN),$(PROGRAMS)) \
 		$(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(filter-out $(LIB_NET) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(filter-out $(LIB_NET) $(LIB_NNG) $(LIB_BRIDGE),$(LIB_ALL)) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 codec/terse.h $(wildcard client/terse*.h) \
 		$(O)/gen/terse.pb-c.h $(DESTDIR)$(PREFIX)/include/terse
 	sed -i 's,"codec/terse.h","terse.h",' \
@@ -379,14 +392,20 @@ $(LIB_CODEC): $(call objects,$(CODEC_C)) $(O)/obj/gen/tables.o \
 $(LIB_NET): $(call objects,$(NET_C))
 	$(archive)
 
+$(LIB_NNG): $(call objects,$(NNG_C))
+	$(archive)
+
+$(LIB_EPOLL): $(call objects,$(EPOLL_C))
+	$(archive)
+
 $(LIB_BRIDGE): $(call objects,$(BRIDGE_C))
 	$(archive)
 
 # For users who link nothing but this and libterse.a.
-$(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C)) $(O)/obj/gen/terse.pb-c.o
+$(LIB_CLIENT): $(call objects,$(CLIENT_C) $(NET_C) $(NNG_C)) $(O)/obj/gen/terse.pb-c.o
 	$(archive)
 
-$(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_ALL)
+$(O)/bin/tersed: $(call objects,$(PROXY_C)) $(LIB_LOOP)
 	$(program)
 
 $(O)/bin/terse: $(call objects,$(CLI_C)) $(LIB_ALL) $(O)/obj/gen/terse.pb-c.o
@@ -460,11 +479,16 @@ $(filter $(O)/tests/unit/load_%,$(UNITS)): $(O)/lib/libload.a
 # Fuzzers of a program's parts, too.
 $(filter $(O)/bin/proxy_%,$(FUZZERS)): $(call no_main,$(PROXY_C))
 
+$(UNITS_LOOP): $(LIB_LOOP)
+$(filter-out $(UNITS_LOOP),$(UNITS)): $(LIB_ALL)
+
 $(UNITS): LIBS += -lcmocka -lexpat
-$(UNITS): $(O)/%: $(O)/obj/%.o $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT) $(LIB_ALL)
+$(filter-out %.epoll,$(UNITS)): $(O)/%: $(O)/obj/%.o
+$(filter %.epoll,$(UNITS)): $(O)/%.epoll: $(O)/obj/%.o
+$(UNITS): $(O)/%: $(O)/obj/gen/terse.pb-c.o $(LIB_UNIT)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $*.c) -o $@ \
+	$(Q)$(LINK) $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $(*:.epoll=).c) -o $@ \
 		$(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 		-Wl,--end-group $(LIBS)
 

@@ -60,7 +60,7 @@ struct agent {
 };
 
 /* Called by the listener: begins a session. Takes the stream. */
-void agent_accept(void *agent, struct nng_stream *stream);
+void agent_accept(void *agent, struct net_stream *stream);
 /* The network has changed: sessions that can come back on a new connection do
  * so at once. */
 void agent_reconnect(struct agent *agent);

@@ -349,7 +349,7 @@ static void secure(struct agent_session *s) {
 }
 
 static void dialled(void *arg, enum net_err err, const char *text,
-                    struct nng_stream *stream) {
+                    struct net_stream *stream) {
     struct agent_session *s = arg;
     struct net_marks marks = bridge_marks(&s->agent->bridge);
 

@@ -565,7 +565,7 @@ static bool admit(struct agent *agent, struct agent_session *s) {
 }
 
 /* With the lock. Takes the stream. */
-static void start(struct agent_session *s, struct nng_stream *stream) {
+static void start(struct agent_session *s, struct net_stream *stream) {
     struct agent *agent = s->agent;
     struct net_marks marks = bridge_marks(&agent->bridge);
 
@@ -584,7 +584,7 @@ static void start(struct agent_session *s, struct nng_stream *stream) {
     net_conn_resume(s->front.conn);
 }
 
-void agent_accept(void *arg, struct nng_stream *stream) {
+void agent_accept(void *arg, struct net_stream *stream) {
     struct agent *agent = arg;
     struct agent_session *s = calloc(1, sizeof(*s));
     char peer[48], port[8];

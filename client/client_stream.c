@@ -383,7 +383,7 @@ static void begin(struct terse_client *client) {
 }
 
 static void on_dialled(void *arg, enum net_err err, const char *text,
-                       struct nng_stream *stream) {
+                       struct net_stream *stream) {
     struct terse_client *client = arg;
     size_t queue = client->options.send_bytes;
     struct net_marks marks = {

@@ -1,8 +1,10 @@
-/* address.c: "host:port" as people write it. */
-#include "net/net.h"
+/* address.c: addresses as people write them. */
+#include "net/io.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include <arpa/inet.h>
 
 static enum net_err parse_port(const char *p, uint16_t *port) {
     unsigned long v = 0;
@@ -58,4 +60,12 @@ enum net_err net_parse_address(const char *text, char host[256], uint16_t *port,
         return NET_OK;
     }
     return *rest == ':' ? parse_port(rest + 1, port) : NET_EARG;
+}
+
+void net_address_text(const uint8_t *p, size_t n, char addr[48]) {
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+    bool four = n == 4 || memcmp(p, mapped, sizeof(mapped)) == 0;
+
+    inet_ntop(four ? AF_INET : AF_INET6, n == 16 && four ? p + 12 : p, addr,
+              48);
 }

@@ -2,21 +2,21 @@
  * conn.c: a byte stream with a bounded write queue, pause, TLS and an orderly
  * end.
  *
- * Bytes out: write -> plain -> (encrypt) -> wire -> nng. Bytes in: nng -> raw
- * -> (gate) -> (decrypt) -> the owner.
+ * Bytes out: write -> plain -> (encrypt) -> wire -> stream. Bytes in: stream ->
+ * raw -> (gate) -> (decrypt) -> the owner.
  *
- * Life: a read, a send, which is there only while the socket takes no more, and
- * a place among what is due; each is posted at most once at a time, and
- * `posted` counts them. When the owner closes, the place is for the deadline;
- * until then it serves to pump from nowhere in particular. Whoever finds the
- * work done cuts the deadline short. When it is over, the stream is closed,
- * which ends the read and the send; the callback that brings `posted` to zero
- * frees, after it has unlocked. Nothing is posted on the stream once it is
- * closed: nng would never complete it. None of this needs memory.
+ * Life: what it waits for is something to read, room to send, once the socket
+ * takes no more, and its place among what is due; each at most once at a time,
+ * and `posted` counts them. When the owner closes, the place is for the
+ * deadline; until then it serves to pump from nowhere in particular. Whoever
+ * finds the work done cuts the deadline short. When it is over, the stream is
+ * closed, which ends the other two; the callback that brings `posted` to zero
+ * frees, after it has unlocked. Nothing is awaited of the stream once it is
+ * closed. None of this needs memory.
  */
-#include "net/aio.h"
 #include "net/due.h"
 #include "net/framer.h"
+#include "net/io.h"
 #include "net/tls.h"
 
 #include <stdio.h>
@@ -24,8 +24,7 @@
 #include <string.h>
 
 enum {
-    CONN_SMALL = 256,    /* bytes that are waited for */
-    CONN_LARGE = 16384,  /* and what is read with them, if there is more */
+    CONN_READ = 16384,   /* bytes read at a time */
     CONN_PLAIN = 16384,  /* decrypted at a time */
     CONN_BATCH = 65536,  /* bytes encrypted at a time */
     CONN_RECORD = 16384, /* the largest TLS record */
@@ -51,12 +50,10 @@ struct net_conn {
     void *arg;
     struct net_marks marks;
     enum conn_stage stage;
-    nng_stream *stream;
-    nng_aio *recv;
-    nng_aio *send; /* NULL: the socket has room, or there was no memory */
-    nng_time end;  /* the deadline, once closed */
+    struct net_stream *stream;
+    nng_time end; /* the deadline, once closed */
     unsigned posted;
-    bool receiving, sending, waiting; /* what of read, send, due is posted */
+    bool receiving, sending, waiting; /* for which of the three it waits */
     bool starved;                     /* what is to be sent needs another try */
     bool paused;
     bool linger;   /* how the owner wants to close */
@@ -76,17 +73,14 @@ struct net_conn {
     struct net_gate gate;
     struct net_ends *ends; /* of a PROXY header; NULL: there was none */
     struct net_buf plain, wire;
-    uint8_t *raw;    /* what was read: in small, large, or conn_received's */
+    uint8_t *raw;    /* what was read: conn_readable's, or what it left */
     size_t raw_len;  /* bytes in raw, not yet taken */
-    uint8_t *large;  /* what small has no room for, and cannot be taken now */
-    size_t cap;      /* of large */
+    uint8_t *kept;   /* owned: raw, if conn_readable has left something */
     size_t lingered; /* bytes dropped after the owner closed */
-    uint8_t small[CONN_SMALL];
 };
 
 static void conn_pump(struct net_conn *conn);
 static void conn_send(struct net_conn *conn);
-static void conn_sent(void *arg);
 
 /* ---- life ------------------------------------------------------------------
  */
@@ -106,9 +100,7 @@ static void conn_enter(struct net_conn *conn) {
 static void conn_gone(struct net_conn *conn) {
     struct net_owner *owner = conn->owner, *former = conn->former;
 
-    nng_stream_free(conn->stream);
-    nng_aio_reap(conn->recv);
-    nng_aio_reap(conn->send);
+    io_free(conn->stream);
     tls_free(conn->tls);
     net_tls_rele(conn->gate.tls);
     free(conn->ends);
@@ -117,7 +109,7 @@ static void conn_gone(struct net_conn *conn) {
     free(conn->last);
     net_buf_fini(&conn->plain);
     net_buf_fini(&conn->wire);
-    free(conn->large);
+    free(conn->kept);
     free(conn->text);
     free(conn);
     net_owner_rele(owner);
@@ -125,7 +117,8 @@ static void conn_gone(struct net_conn *conn) {
         net_owner_rele(former);
 }
 
-/* Every callback of an aio ends here: with the lock, which it gives up. */
+/* Every callback of what it waits for ends here: with the lock, which it gives
+ * up. */
 static void conn_leave(struct net_conn *conn) {
     bool gone = --conn->posted == 0 && conn->stage == STAGE_CLOSED;
 
@@ -160,7 +153,7 @@ static void conn_wait_end(struct net_conn *conn) {
 
     if (conn->stage == STAGE_ENDING || conn->end <= now) {
         conn->stage = STAGE_CLOSED;
-        nng_stream_close(conn->stream);
+        io_close(conn->stream);
         return;
     }
     conn_wake(conn, (uint32_t)(conn->end - now));
@@ -295,38 +288,20 @@ static bool conn_ready(struct net_conn *conn) {
     return !err && conn->wire.len > 0;
 }
 
-/* Sends of wire what the socket has room for; 0: none, or it broke, and a send
- * that waits will tell. nng runs a callback on another thread, which has to be
- * woken and then waits for our lock: that costs as much as the send. So there
- * is no callback here; where the send would wait, it is taken back. */
-static size_t conn_send_now(struct net_conn *conn, const nng_iov *iov) {
-    nng_aio *aio = net_aio_of_thread();
-
-    if (!aio || nng_aio_set_iov(aio, 1, iov))
-        return 0;
-    nng_stream_send(conn->stream, aio);
-    nng_aio_abort(aio, NNG_ECANCELED);
-    nng_aio_wait(aio);
-    return nng_aio_result(aio) ? 0 : nng_aio_count(aio);
-}
-
 /* Sends wire as soon as the socket has room. */
-static void conn_send_later(struct net_conn *conn, const nng_iov *iov) {
-    if (!conn->send && nng_aio_alloc(&conn->send, conn_sent, conn))
-        conn->send = NULL;
-    if (!conn->send || nng_aio_set_iov(conn->send, 1, iov)) {
+static void conn_send_later(struct net_conn *conn) {
+    if (io_await_write(conn->stream, net_buf_data(&conn->wire),
+                       conn->wire.len)) {
         conn->starved = true;
         conn_wake(conn, CONN_RETRY);
         return;
     }
     conn->sending = true;
     conn->posted++;
-    nng_stream_send(conn->stream, conn->send);
 }
 
 /* Sends wire, and what can be sent after it. */
 static void conn_send(struct net_conn *conn) {
-    nng_iov iov;
     size_t n;
 
     if (conn->sending || conn->stage > STAGE_FLUSH)
@@ -337,11 +312,9 @@ static void conn_send(struct net_conn *conn) {
         return;
     }
     while (conn_ready(conn)) {
-        iov.iov_buf = conn->wire.data + conn->wire.off;
-        iov.iov_len = conn->wire.len;
-        n = conn_send_now(conn, &iov);
+        n = io_write(conn->stream, net_buf_data(&conn->wire), conn->wire.len);
         if (!n) {
-            conn_send_later(conn, &iov);
+            conn_send_later(conn);
             return;
         }
         net_buf_consume(&conn->wire, n);
@@ -352,32 +325,23 @@ static void conn_send(struct net_conn *conn) {
         conn_later(conn); /* the owner may be who asked us to send */
 }
 
-/* What may be needed again soon stays. */
-static void conn_drop_send(struct net_conn *conn) {
-    if (conn->sending || net_conn_queued(conn))
-        return;
-    nng_aio_reap(conn->send);
-    conn->send = NULL;
-}
-
-static void conn_sent(void *arg) {
+static void conn_writable(void *arg) {
     struct net_conn *conn = arg;
-    int rv;
+    struct io_result result;
 
     conn_enter(conn);
     conn->sending = false;
-    rv = nng_aio_result(conn->send);
-    if (rv) {
+    result = io_written(conn->stream);
+    if (result.err) {
         /* What the peer said before it broke is read first, if we read. */
         conn->mute = true;
         if (!conn->receiving || conn->stage != STAGE_OPEN)
-            conn_break(conn, net_err_of(rv), nng_strerror(rv));
+            conn_break(conn, result.err, result.words);
     } else {
-        net_buf_consume(&conn->wire, nng_aio_count(conn->send));
+        net_buf_consume(&conn->wire, result.n);
         conn_send(conn);
     }
     conn_tell_drained(conn);
-    conn_drop_send(conn);
     conn_leave(conn);
 }
 
@@ -386,76 +350,47 @@ void net_conn_flush(struct net_conn *conn) { conn_send(conn); }
 /* ---- in --------------------------------------------------------------------
  */
 
-static size_t conn_room(const struct net_conn *conn) {
-    return (conn->raw == conn->small ? CONN_SMALL : conn->cap) - conn->raw_len;
-}
-
 /* Nothing is left of what was read. */
 static void conn_empty(struct net_conn *conn) {
-    free(conn->large);
-    conn->large = NULL;
-    conn->cap = 0;
-    conn->raw = conn->small;
+    free(conn->kept);
+    conn->kept = conn->raw = NULL;
     conn->raw_len = 0;
 }
 
-/* Moves the last n bytes of raw to memory of our own, of `cap` bytes. */
-static bool conn_move_raw(struct net_conn *conn, size_t n, size_t cap) {
-    uint8_t *to = cap > CONN_SMALL ? malloc(cap) : conn->small;
-
-    if (!to)
-        return false;
-    memmove(to, conn->raw + conn->raw_len - n, n);
-    free(conn->large);
-    conn->large = to == conn->small ? NULL : to;
-    conn->cap = cap;
-    conn->raw = to;
-    conn->raw_len = n;
-    return true;
-}
-
-/* What is left in the memory of conn_received stays for later. */
+/* What is left in the memory of conn_readable stays for later. */
 static void conn_keep(struct net_conn *conn) {
     size_t waits = conn->tls ? tls_waiting(conn->tls) : 0;
     size_t n = waits ? waits : conn->raw_len;
+    uint8_t *kept;
 
-    if (conn->raw == conn->small || conn->raw == conn->large)
+    if (conn->raw == conn->kept) {
+        if (n == 0)
+            conn_empty(conn);
         return;
-    if (!conn_move_raw(conn, n, n)) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        conn_empty(conn);
-        waits = 0;
     }
+    kept = n ? malloc(n) : NULL;
+    if (kept) {
+        memcpy(kept, conn->raw + conn->raw_len - n, n);
+    } else if (n) {
+        conn_break(conn, NET_ENOMEM, NULL);
+        n = waits = 0;
+    }
+    conn->kept = conn->raw = kept;
+    conn->raw_len = n;
     if (conn->tls)
-        tls_input(conn->tls, conn->raw, waits);
+        tls_input(conn->tls, kept, waits);
 }
 
-/* At the gate, what is read goes behind what is there and does not suffice: a
- * PROXY header may be longer than the small buffer. */
+/* At the gate, what comes goes behind what is there and does not suffice. */
 static void conn_receive(struct net_conn *conn) {
-    nng_iov iov;
-
     if (conn->receiving || conn->broken || (conn->raw_len && !conn->gated))
         return;
     if (conn->stage != STAGE_LINGER &&
         (conn->stage != STAGE_OPEN || conn->paused))
         return;
-    if (conn->raw_len == 0)
-        conn_empty(conn);
-    if (conn_room(conn) == 0 &&
-        (conn->large || !conn_move_raw(conn, conn->raw_len, CONN_LARGE))) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        return;
-    }
-    iov.iov_buf = conn->raw + conn->raw_len;
-    iov.iov_len = conn_room(conn);
-    if (nng_aio_set_iov(conn->recv, 1, &iov)) {
-        conn_break(conn, NET_ENOMEM, NULL);
-        return;
-    }
     conn->receiving = true;
     conn->posted++;
-    nng_stream_recv(conn->stream, conn->recv);
+    io_await_read(conn->stream);
 }
 
 /* Delivers one piece of what TLS has decrypted. False: there is none. */
@@ -613,7 +548,7 @@ static void conn_drop(struct net_conn *conn) {
         conn_finish(conn);
 }
 
-/* Only from callbacks of aios: it calls the owner. */
+/* Only from callbacks of what it waits for: it calls the owner. */
 static void conn_pump(struct net_conn *conn) {
     if (conn->pumping)
         return;
@@ -629,53 +564,35 @@ static void conn_pump(struct net_conn *conn) {
     conn_report(conn);
 }
 
-/* What is read together is passed on together, so that it leaves together: if
- * the small buffer was filled, the rest is read before anything is delivered.
- * nng reads what is there as it is asked to; what is aborted is the waiting for
- * more. `much` has CONN_LARGE bytes. If it fails, the next read will say so. */
-static void conn_top_up(struct net_conn *conn, uint8_t *much) {
-    nng_aio *aio = net_aio_of_thread();
-    nng_iov iov = {much + CONN_SMALL, CONN_LARGE - CONN_SMALL};
+/* Reads into `much`, behind what the gate has left; that is less than a PROXY
+ * header. Paused after it was to read: the less is read, the less is kept. */
+static void conn_read(struct net_conn *conn, uint8_t much[CONN_READ]) {
+    struct io_result result;
 
-    if (!aio || nng_aio_set_iov(aio, 1, &iov))
-        return;
-    nng_stream_recv(conn->stream, aio);
-    nng_aio_abort(aio, NNG_ECANCELED);
-    nng_aio_wait(aio);
-    if (nng_aio_result(aio))
-        return;
-    memcpy(much, conn->small, CONN_SMALL);
+    if (conn->raw_len)
+        memcpy(much, conn->raw, conn->raw_len);
+    free(conn->kept);
+    conn->kept = NULL;
     conn->raw = much;
-    conn->raw_len += nng_aio_count(aio);
+    result = io_read(conn->stream, much + conn->raw_len,
+                     conn->paused ? IO_READ_MIN : CONN_READ - conn->raw_len);
+    if (result.err)
+        conn_break(conn, result.err, result.words);
+    conn->raw_len += result.n;
 }
 
-/* Whether there may be more than what the small buffer has. */
-static bool conn_filled(const struct net_conn *conn) {
-    return conn->raw == conn->small && conn->raw_len == CONN_SMALL &&
-           !conn->gated && !conn->paused && !conn->broken &&
-           (conn->stage == STAGE_OPEN || conn->stage == STAGE_LINGER);
-}
-
-static void conn_received(void *arg) {
+static void conn_readable(void *arg) {
     struct net_conn *conn = arg;
-    uint8_t much[CONN_LARGE];
-    size_t n;
-    int rv;
+    uint8_t much[CONN_READ];
 
     conn_enter(conn);
     conn->receiving = false;
-    rv = nng_aio_result(conn->recv);
-    n = rv ? 0 : nng_aio_count(conn->recv);
-    if (rv == 0 && n == 0)
-        rv = NNG_ECONNSHUT;
-    if (rv)
-        conn_break(conn, net_err_of(rv), nng_strerror(rv));
-    conn->raw_len += n;
-    if (conn_filled(conn))
-        conn_top_up(conn, much);
+    conn_read(conn, much);
     conn_pump(conn);
     conn_leave(conn);
 }
+
+static const struct io_ops stream_ops = {conn_readable, conn_writable};
 
 void net_conn_pause(struct net_conn *conn) { conn->paused = true; }
 
@@ -695,7 +612,7 @@ void net_conn_resume(struct net_conn *conn) {
  */
 
 enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
-                          struct nng_stream *stream,
+                          struct net_stream *stream,
                           const struct net_marks *marks,
                           const struct net_conn_ops *ops, void *arg) {
     struct net_conn *conn = due_init() ? NULL : calloc(1, sizeof(*conn));
@@ -708,13 +625,8 @@ enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
     conn->ops = ops;
     conn->arg = arg;
     conn->paused = true;
-    conn->raw = conn->small;
-    if (nng_aio_alloc(&conn->recv, conn_received, conn)) {
-        free(conn);
-        return NET_ENOMEM;
-    }
     conn->stream = stream;
-    net_stream_tune(stream);
+    io_attach(stream, &stream_ops, conn);
     net_owner_hold(owner);
     *out = conn;
     return NET_OK;
@@ -780,7 +692,7 @@ void net_conn_ends(const struct net_conn *conn, struct net_ends *ends) {
     }
     memset(ends, 0, sizeof(*ends));
     net_stream_peer(conn->stream, ends->from, &ends->from_port);
-    net_stream_local(conn->stream, ends->to, &ends->to_port);
+    io_local(conn->stream, ends->to, &ends->to_port);
     ends->known = ends->from[0] && ends->to[0];
 }
 

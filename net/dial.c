@@ -1,27 +1,26 @@
 /*
  * dial.c: look a target up, then try its addresses one after the other.
  *
- * A dial has one step under way at a time: the look-up, then one aio after the
- * other. The step's callback either begins the next or ends the dial, and only
- * it frees; so a cancel only marks, and cuts the step short.
+ * A dial has one step under way at a time: the look-up, then one attempt after
+ * the other. The step's callback either begins the next or ends the dial, and
+ * only it frees; so a cancel only marks, and cuts the step short. So does the
+ * timer, when an attempt has had its share of the time.
  */
+#include "net/due.h"
+#include "net/io.h"
 #include "net/resolve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <nng/supplemental/util/platform.h>
 
 struct net_dial {
     struct net_owner *owner;
-    struct net_resolver *resolver;
     net_dial_cb cb;
     void *arg;
-    nng_aio *aio;
-    nng_stream_dialer *dialer; /* of the attempt under way, or NULL */
-    struct job *burial;        /* to free it with; as long as it */
+    struct io_attempt *attempt;
+    struct net_timer *timer;
     nng_time deadline;
+    bool late; /* the attempt under way has had its time */
     bool cancelled;
     struct endpoints list;
     size_t next; /* in list */
@@ -29,21 +28,8 @@ struct net_dial {
     char text[256];
 };
 
-/* Gives up the dialler of the last attempt. */
-static void dial_bury(struct net_dial *dial) {
-    resolve_free_dialer(dial->resolver, dial->burial, dial->dialer);
-    dial->burial = NULL;
-    dial->dialer = NULL;
-}
-
-static void dial_free(struct net_dial *dial) {
-    dial_bury(dial);
-    nng_aio_reap(dial->aio);
-    free(dial);
-}
-
 /* Ends the dial: with the lock, which it gives up. */
-static void dial_end(struct net_dial *dial, nng_stream *stream) {
+static void dial_end(struct net_dial *dial, struct net_stream *stream) {
     struct net_owner *owner = dial->owner;
 
     if (dial->cancelled)
@@ -51,9 +37,18 @@ static void dial_end(struct net_dial *dial, nng_stream *stream) {
     else
         dial->cb(dial->arg, stream ? NET_OK : dial->err,
                  stream ? "" : dial->text, stream);
+    net_timer_free(dial->timer);
     net_unlock(owner);
-    dial_free(dial);
+    io_attempt_free(dial->attempt);
+    free(dial);
     net_owner_rele(owner);
+}
+
+static void dial_late(void *arg) {
+    struct net_dial *dial = arg;
+
+    dial->late = true;
+    io_connect_abort(dial->attempt);
 }
 
 static void dial_failed(struct net_dial *dial, enum net_err err,
@@ -71,36 +66,26 @@ static void dial_failed(struct net_dial *dial, enum net_err err,
 /* Begins the next attempt. False: there is none. */
 static bool dial_next(struct net_dial *dial) {
     nng_time now = nng_clock();
-    char url[80];
 
-    dial_bury(dial);
     while (!dial->cancelled && dial->next < dial->list.n) {
         const struct endpoint *e = &dial->list.at[dial->next];
         size_t left = dial->list.n - dial->next++;
+        struct io_result result;
 
         if (now >= dial->deadline) {
             dial_failed(dial, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
             return false;
         }
-        snprintf(url, sizeof(url),
-                 strchr(e->addr, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u",
-                 e->addr, e->port);
-        dial->burial = resolve_job_new();
-        if (!dial->burial || nng_stream_dialer_alloc(&dial->dialer, url)) {
-            dial->dialer = NULL;
-            dial_bury(dial);
-            dial_failed(dial, NET_ENOMEM, net_strerror(NET_ENOMEM));
+        result = io_connect(dial->attempt, e->addr, e->port);
+        if (result.err) {
+            dial_failed(dial, result.err, result.words);
             continue;
         }
-        (void)nng_stream_dialer_set_bool(dial->dialer, NNG_OPT_TCP_NODELAY,
-                                         true);
-        (void)nng_stream_dialer_set_bool(dial->dialer, NNG_OPT_TCP_KEEPALIVE,
-                                         true);
         /* A share of the time each, so that a black hole among the
          * addresses leaves some for the others. */
-        nng_aio_set_timeout(dial->aio,
-                            (nng_duration)((dial->deadline - now) / left + 1));
-        nng_stream_dialer_dial(dial->dialer, dial->aio);
+        dial->late = false;
+        net_timer_set(dial->timer,
+                      (uint32_t)((dial->deadline - now) / left + 1));
         return true;
     }
     return false;
@@ -108,15 +93,20 @@ static bool dial_next(struct net_dial *dial) {
 
 static void dialled(void *arg) {
     struct net_dial *dial = arg;
-    int rv;
+    struct net_stream *stream;
+    struct io_result result;
 
     net_lock(dial->owner);
-    rv = nng_aio_result(dial->aio);
-    if (rv == 0) {
-        dial_end(dial, nng_aio_get_output(dial->aio, 0));
+    net_timer_stop(dial->timer);
+    result = io_connected(dial->attempt, &stream);
+    if (!result.err) {
+        dial_end(dial, stream);
         return;
     }
-    dial_failed(dial, net_err_of(rv), nng_strerror(rv));
+    if (dial->late)
+        dial_failed(dial, NET_ETIMEOUT, net_strerror(NET_ETIMEOUT));
+    else
+        dial_failed(dial, result.err, result.words);
     if (dial_next(dial))
         net_unlock(dial->owner);
     else
@@ -147,12 +137,18 @@ enum net_err net_dial_new(struct net_dial **out, struct net_owner *owner,
 
     if (!dial)
         return NET_ENOMEM;
-    if (nng_aio_alloc(&dial->aio, dialled, dial)) {
+    err = io_attempt_new(&dial->attempt, resolver, dialled, dial);
+    if (err) {
         free(dial);
-        return NET_ENOMEM;
+        return err;
+    }
+    err = net_timer_new(&dial->timer, owner, dial_late, dial);
+    if (err) {
+        io_attempt_free(dial->attempt);
+        free(dial);
+        return err;
     }
     dial->owner = owner;
-    dial->resolver = resolver;
     dial->deadline = nng_clock() + ms;
     dial->cb = cb;
     dial->arg = arg;
@@ -160,7 +156,8 @@ enum net_err net_dial_new(struct net_dial **out, struct net_owner *owner,
     net_owner_hold(owner);
     err = resolve_start(resolver, target, resolved, dial);
     if (err) {
-        nng_aio_reap(dial->aio);
+        net_timer_free(dial->timer);
+        io_attempt_free(dial->attempt);
         free(dial);
         net_owner_rele_locked(owner);
         return err;
@@ -173,5 +170,5 @@ void net_dial_cancel(struct net_dial *dial) {
     if (!dial)
         return;
     dial->cancelled = true;
-    nng_aio_abort(dial->aio, NNG_ECANCELED);
+    io_connect_abort(dial->attempt);
 }

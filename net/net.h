@@ -1,9 +1,9 @@
 /*
- * net.h: libterse-net, byte streams over nng for programs that speak frames or
- * XML: owners, timers, connections with TLS, listeners, diallers, framing.
+ * net.h: libterse-net, byte streams for programs that speak frames or XML:
+ * owners, timers, connections with TLS, listeners, diallers, framing.
  *
- * nng runs every callback on a thread of its own pool. So that nobody above
- * this header has to think about it, there is one rule:
+ * Callbacks run on threads of the backend (io.h), several at once. So that
+ * nobody above this header has to think about it, there is one rule:
  *
  *   Each object belongs to a net_owner, which is a lock and a count. Functions
  *   that take an object are called with its owner's lock held, unless they say
@@ -11,7 +11,7 @@
  *   within a function of this header, so there is no recursion.
  *
  * An object that was closed or freed calls back no more, and its pointer is
- * dead for the caller at once. The memory lives on until nng lets go of it;
+ * dead for the caller at once. The memory lives on until no thread uses it;
  * meanwhile it holds its owner (net_owner_hold), so an owner's memory and lock
  * outlive everything that uses them. Two owners' locks are never held at once,
  * but for net_conn_move, whose caller has to know an order.
@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct nng_stream; /* nng's own; see nng/nng.h */
+struct net_stream; /* a connected byte stream of the backend (io.h) */
 
 #if defined(__GNUC__)
 #define NET_NODISCARD __attribute__((warn_unused_result))
@@ -200,7 +200,7 @@ struct net_marks {
  * paused at first, so that nothing is read before the owner is ready. */
 NET_NODISCARD enum net_err
 net_conn_new(struct net_conn **out, struct net_owner *owner,
-             struct nng_stream *stream, const struct net_marks *marks,
+             struct net_stream *stream, const struct net_marks *marks,
              const struct net_conn_ops *ops, void *arg);
 
 /* What an accepted connection may begin with. */
@@ -281,7 +281,7 @@ struct net_listener;
 
 /* Called for each connection, on any thread, without any lock, several at once.
  * Takes the stream: net_conn_new, or net_stream_drop. */
-typedef void (*net_accept_cb)(void *arg, struct nng_stream *stream);
+typedef void (*net_accept_cb)(void *arg, struct net_stream *stream);
 
 /* Listens on "127.0.0.1:5333", "[::1]:5333", or "*:5333" for all addresses.
  * Port 0 takes a free one. */
@@ -294,9 +294,9 @@ uint16_t net_listener_port(const struct net_listener *listener);
  * is fine. */
 void net_listener_free(struct net_listener *listener);
 /* Closes a stream that nobody wants. Any thread, any lock. */
-void net_stream_drop(struct nng_stream *stream);
+void net_stream_drop(struct net_stream *stream);
 /* The peer's address, e.g. "192.0.2.1" or "2001:db8::1", and its port. */
-void net_stream_peer(struct nng_stream *stream, char addr[48], uint16_t *port);
+void net_stream_peer(struct net_stream *stream, char addr[48], uint16_t *port);
 
 /* ---- dialling ---------------------------------------------------------------
  */
@@ -322,7 +322,7 @@ struct net_dial;
 /* Success: err is NET_OK and stream the callback's. Else stream is NULL and
  * text says what was tried last. The dial is over and freed. */
 typedef void (*net_dial_cb)(void *arg, enum net_err err, const char *text,
-                            struct nng_stream *stream);
+                            struct net_stream *stream);
 
 /* Tries all addresses of all targets, in order of SRV priority and weight,
  * until one answers or `ms` have passed. */

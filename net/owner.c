@@ -1,5 +1,5 @@
 /* owner.c: owners and the names of errors. */
-#include "net/net.h"
+#include "net/io.h"
 
 #include <stdlib.h>
 
@@ -52,6 +52,11 @@ bool net_owner_try_hold(struct net_owner *owner) {
 void net_owner_rele(struct net_owner *owner) {
     if (atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) == 1)
         owner->fini(owner);
+}
+
+void net_owner_rele_locked(struct net_owner *owner) {
+    if (atomic_fetch_sub_explicit(&owner->refs, 1, memory_order_acq_rel) == 1)
+        abort();
 }
 
 /* The lock is never contended by its own thread and never left locked: an error

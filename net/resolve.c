@@ -28,7 +28,7 @@ struct place {
 struct job {
     struct job *next;
     struct net_resolver *resolver;
-    nng_stream_dialer *dialer; /* a job to free it; nothing else then */
+    void (*run)(void *arg); /* to be called with arg; nothing else then */
     struct place places[RESOLVE_MAX];
     size_t n_places, at; /* at: being looked up */
     char srv[300];       /* name to ask SRV for, or "" */
@@ -205,8 +205,8 @@ static void got_srv(void *arg, int status, int timeouts, unsigned char *reply,
 }
 
 static void job_run(struct job *job) {
-    if (job->dialer) {
-        nng_stream_dialer_free(job->dialer);
+    if (job->run) {
+        job->run(job->arg);
         free(job);
     } else if (job->srv[0]) {
         ares_query(job->resolver->channel, job->srv, ns_c_in, ns_t_srv, got_srv,
@@ -323,14 +323,10 @@ struct job *resolve_job_new(void) {
     return calloc(1, sizeof(struct job));
 }
 
-void resolve_free_dialer(struct net_resolver *resolver, struct job *job,
-                         nng_stream_dialer *dialer) {
-    if (!dialer) {
-        free(job);
-        return;
-    }
-    job->resolver = resolver;
-    job->dialer = dialer;
+void resolve_run(struct net_resolver *resolver, struct job *job,
+                 void (*run)(void *arg), void *arg) {
+    job->run = run;
+    job->arg = arg;
     push(resolver, job);
 }
 

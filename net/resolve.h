@@ -5,7 +5,7 @@
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
 
-#include "net/aio.h"
+#include "net/net.h"
 
 enum { RESOLVE_MAX = 16 }; /* addresses of one look-up */
 
@@ -29,12 +29,11 @@ NET_NODISCARD enum net_err resolve_start(struct net_resolver *resolver,
                                          const struct net_target *target,
                                          resolve_cb cb, void *arg);
 
-/* What it takes to free a dialler later, taken beforehand, so that freeing it
- * cannot fail. NULL if there is no memory. */
+/* What it takes to run something later, taken beforehand, so that it cannot
+ * fail. NULL if there is no memory; else for free() or resolve_run. */
 struct job *resolve_job_new(void);
-/* Frees an nng dialler (NULL is fine) and its job on the resolver's thread: nng
- * waits in that for a task, which a task thread must never do. */
-void resolve_free_dialer(struct net_resolver *resolver, struct job *job,
-                         nng_stream_dialer *dialer);
+/* Calls run(arg) on the resolver's thread; takes the job. */
+void resolve_run(struct net_resolver *resolver, struct job *job,
+                 void (*run)(void *arg), void *arg);
 
 #endif

@@ -3,8 +3,8 @@
  * later: the callback waits on for the rest. So what is moved with every stanza
  * costs nothing but a look at the clock.
  */
-#include "net/aio.h"
 #include "net/due.h"
+#include "net/io.h"
 
 #include <stddef.h>
 #include <stdlib.h>

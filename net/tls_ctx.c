@@ -31,7 +31,7 @@ struct tls_ring {
     uint8_t secret[32];
 };
 
-/* OpenSSL queues errors per thread, and nng's threads serve many connections:
+/* OpenSSL queues errors per thread, and a thread serves many connections:
  * the queue is emptied before each call, and read right after. */
 unsigned long tls_last_error(void) {
     unsigned long e = ERR_peek_last_error();

@@ -28,7 +28,7 @@ static void probe_fini(struct net_owner *owner) {
 }
 
 static void dialled(void *arg, enum net_err err, const char *text,
-                    struct nng_stream *stream) {
+                    struct net_stream *stream) {
     struct probe *probe = arg;
 
     (void)text;

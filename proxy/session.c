@@ -1009,7 +1009,7 @@ static void session_fini(struct net_owner *owner) {
 }
 
 /* With the lock. Takes the stream. */
-static void start(struct session *s, struct nng_stream *stream) {
+static void start(struct session *s, struct net_stream *stream) {
     struct net_gate gate = door_gate(s->config, s->peer);
     struct net_marks marks;
 
@@ -1057,7 +1057,7 @@ static void log_refusal(const struct session *s, enum limit hit) {
               NULL);
 }
 
-void session_accept(void *arg, struct nng_stream *stream) {
+void session_accept(void *arg, struct net_stream *stream) {
     struct server *server = arg;
     struct session *s = calloc(1, sizeof(*s));
     enum limit hit;

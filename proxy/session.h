@@ -84,7 +84,7 @@ struct session {
 };
 
 /* Called by listeners, on any thread: begins a session. Takes the stream. */
-void session_accept(void *server, struct nng_stream *stream);
+void session_accept(void *server, struct net_stream *stream);
 /* Ends it with <system-shutdown/>. With its lock. */
 void session_drain(struct session *s);
 /* Ends it since it holds most when memory is short. With its lock. */

@@ -415,7 +415,7 @@ static void begin_stream(struct session *s) {
 }
 
 static void dialled(void *arg, enum net_err err, const char *text,
-                    struct nng_stream *stream) {
+                    struct net_stream *stream) {
     struct session *s = arg;
     struct net_marks marks = bridge_marks(&s->bridge);
 

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=nng_aio_alloc */
+/* link: -Wl,--wrap=nng_aio_alloc,--wrap=recv,--wrap=send,--wrap=epoll_ctl */
 /*
  * net_conn_test.c: connections against a blocking socket: marks, pause, order,
  * the three ways to close, timers, and dialling with SRV from a name server of
@@ -12,14 +12,16 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "net/aio.h"
 #include "net/due.h"
 
 /* ---- memory that there is not
@@ -35,6 +37,39 @@ int __wrap_nng_aio_alloc(nng_aio **out, void (*cb)(void *), void *arg) {
                                          : __real_nng_aio_alloc(out, cb, arg);
 }
 
+/* ---- what net/epoll asks the kernel for
+ * -------------------------------------------- */
+
+static pthread_t tester; /* whose calls are not counted */
+static atomic_uint recvs, sends, controls;
+
+ssize_t __real_recv(int fd, void *p, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags);
+ssize_t __real_send(int fd, const void *p, size_t n, int flags);
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags);
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+
+static void count(atomic_uint *calls) {
+    if (!pthread_equal(pthread_self(), tester))
+        atomic_fetch_add(calls, 1);
+}
+
+ssize_t __wrap_recv(int fd, void *p, size_t n, int flags) {
+    count(&recvs);
+    return __real_recv(fd, p, n, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *p, size_t n, int flags) {
+    count(&sends);
+    return __real_send(fd, p, n, flags);
+}
+
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
+    count(&controls);
+    return __real_epoll_ctl(epoll, op, fd, event);
+}
+
 /* ---- an owner that notes what happens
  * -------------------------------------------- */
 
@@ -46,9 +81,12 @@ struct note {
     char got[65536];
     size_t n_got;
     unsigned drained, closed, ticks, dialled;
-    bool pause_next; /* pause when data comes */
+    bool pause_next;                 /* pause when data comes */
+    bool echo;                       /* send it back */
+    void (*hook)(struct note *note); /* called when data comes */
+    pthread_t data_on, dialled_on;   /* the threads of the last callbacks */
     enum net_err why;
-    struct nng_stream *stream;
+    struct net_stream *stream;
     atomic_bool *gone;
 };
 
@@ -82,6 +120,11 @@ static void on_data(void *arg, const uint8_t *p, size_t n) {
     }
     if (n > sizeof(note->got) - note->n_got)
         n = sizeof(note->got) - note->n_got;
+    note->data_on = pthread_self();
+    if (note->hook)
+        note->hook(note);
+    if (note->echo && !net_conn_write(note->conn, p, n))
+        net_conn_flush(note->conn);
     memcpy(note->got + note->n_got, p, n);
     note->n_got += n;
     pthread_cond_signal(&note->news);
@@ -125,8 +168,8 @@ static void nap(unsigned ms) {
 }
 
 static void await_gone(atomic_bool *gone) {
-    for (int i = 0; i < 400 && !atomic_load(gone); i++)
-        nap(50);
+    for (int i = 0; i < 4000 && !atomic_load(gone); i++)
+        nap(5);
     assert_true(atomic_load(gone));
 }
 
@@ -144,10 +187,11 @@ static int listen_here(uint16_t *port) {
 }
 
 static void on_dialled(void *arg, enum net_err err, const char *text,
-                       struct nng_stream *stream) {
+                       struct net_stream *stream) {
     struct note *note = arg;
 
     assert_non_null(text);
+    note->dialled_on = pthread_self();
     note->dialled++;
     note->why = err;
     note->stream = stream;
@@ -189,6 +233,7 @@ static size_t read_all(int fd, size_t n) {
 
 static const struct net_marks small_marks = {1000, 5000, 9000};
 static struct net_resolver *resolver;
+static bool on_epoll; /* linked with net/epoll, not net/nng */
 
 /* ---- the write queue
  * ----------------------------------------------------------------- */
@@ -286,6 +331,106 @@ static void test_conn_paused_delivers_nothing_until_resumed(void **state) {
     net_unlock(&note->owner);
     net_owner_rele(&note->owner);
     await_gone(&gone);
+}
+
+/* More than one read takes, in one go and to the byte: all of it comes, and
+ * nothing that would have to follow is waited for. */
+static void test_conn_delivers_what_fills_reads(void **state) {
+    static const size_t sizes[] = {16384, 32768, 16385, 40000, 1, 511, 512};
+    static char chunk[40000];
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+    (void)state;
+    net_conn_resume(note->conn);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        memset(chunk, 'a' + (int)i, sizes[i]);
+        note->n_got = 0;
+        assert_int_equal(send(peer, chunk, sizes[i], 0), sizes[i]);
+        await(note, note->n_got == sizes[i]);
+        assert_memory_equal(note->got, chunk, sizes[i]);
+    }
+    net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    close(peer);
+}
+
+/* What the backend is for: a message and its answer are one read and one send.
+ * Nothing is read twice, and nothing is armed again. */
+static void test_conn_costs_one_read_and_one_send(void **state) {
+    enum { ROUNDS = 200 };
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+    char back[4];
+
+    (void)state;
+    note->echo = true;
+    net_conn_resume(note->conn);
+    net_unlock(&note->owner);
+    atomic_store(&recvs, 0);
+    atomic_store(&sends, 0);
+    atomic_store(&controls, 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(send(peer, "ping", 4, 0), 4);
+        assert_int_equal(recv(peer, back, 4, MSG_WAITALL), 4);
+    }
+    if (on_epoll) {
+        assert_int_equal(atomic_load(&recvs), ROUNDS);
+        assert_int_equal(atomic_load(&sends), ROUNDS);
+        assert_int_equal(atomic_load(&controls), 0);
+    }
+    net_lock(&note->owner);
+    assert_int_equal(note->n_got, 4 * ROUNDS);
+    net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    close(peer);
+}
+
+/* What has come with the peer's end is read, and then the end, though all of
+ * this has happened while nobody wanted to read. */
+static void test_conn_paused_while_peer_ends(void **state) {
+    struct linger reset = {1, 0};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        atomic_bool gone;
+        int peer;
+        struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+        if (i & 1) { /* paused with a read posted, too */
+            net_conn_resume(note->conn);
+            net_conn_pause(note->conn);
+        }
+        if (i & 2)
+            assert_int_equal(send(peer, "last", 4, 0), 4);
+        if (i & 4)
+            setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        net_unlock(&note->owner);
+        close(peer);
+        nap(30);
+        net_lock(&note->owner);
+        assert_int_equal(note->n_got, 0);
+        net_conn_resume(note->conn);
+        await(note, note->closed);
+        assert_int_equal(note->closed, 1);
+        if (!(i & 4)) {
+            assert_int_equal(note->why, NET_EEOF);
+            assert_int_equal(note->n_got, i & 2 ? 4 : 0);
+        } else {
+            /* nng does not tell a reset from an end. */
+            assert_true(note->why == NET_ECLOSED || note->why == NET_EEOF);
+        }
+        net_conn_close(note->conn, NET_CLOSE_FLUSH, 1000);
+        net_unlock(&note->owner);
+        net_owner_rele(&note->owner);
+        await_gone(&gone);
+    }
 }
 
 /* ---- closing
@@ -397,6 +542,85 @@ static void test_conn_close_races_with_traffic(void **state) {
             close(peer);
         await_gone(&gone);
     }
+}
+
+struct pusher {
+    pthread_t thread;
+    int *peers;
+    unsigned n;
+    atomic_bool stop;
+};
+
+static void *push_main(void *arg) {
+    struct pusher *p = arg;
+    char chunk[2000];
+
+    memset(chunk, 'x', sizeof(chunk));
+    while (!atomic_load(&p->stop))
+        for (unsigned i = 0; i < p->n; i++)
+            (void)!send(p->peers[i], chunk, sizeof(chunk), MSG_DONTWAIT);
+    return NULL;
+}
+
+/* Many at once, so that what is closed has events that are already on their
+ * way: for the sanitizers. */
+static void test_conn_many_close_while_bytes_come(void **state) {
+    enum { MANY = 24 };
+    struct note *notes[MANY];
+    atomic_bool gone[MANY];
+    int peers[MANY];
+
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct pusher pusher = {.peers = peers, .n = MANY};
+
+        for (unsigned i = 0; i < MANY; i++) {
+            notes[i] = connected(&gone[i], resolver, &small_marks, &peers[i]);
+            net_conn_resume(notes[i]->conn);
+            net_unlock(&notes[i]->owner);
+        }
+        assert_int_equal(
+            pthread_create(&pusher.thread, NULL, push_main, &pusher), 0);
+        nap(5);
+        for (unsigned i = 0; i < MANY; i++) {
+            net_lock(&notes[i]->owner);
+            net_conn_close(notes[i]->conn, (enum net_close)(i % 3), i % 4);
+            net_unlock(&notes[i]->owner);
+            net_owner_rele(&notes[i]->owner);
+        }
+        for (unsigned i = 0; i < MANY; i++)
+            await_gone(&gone[i]);
+        atomic_store(&pusher.stop, true);
+        pthread_join(pusher.thread, NULL);
+        for (unsigned i = 0; i < MANY; i++)
+            close(peers[i]);
+    }
+}
+
+/* What is written to a peer that is gone is lost; `closed` says so, once. */
+static void test_conn_writes_to_peer_that_is_gone(void **state) {
+    struct linger reset = {1, 0};
+    atomic_bool gone;
+    int peer;
+    struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+    (void)state;
+    net_conn_resume(note->conn);
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(peer);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(net_conn_write(note->conn, "void", 4), NET_OK);
+        net_conn_flush(note->conn);
+    }
+    await(note, note->closed);
+    net_unlock(&note->owner);
+    nap(20);
+    net_lock(&note->owner);
+    assert_int_equal(note->closed, 1);
+    net_conn_close(note->conn, NET_CLOSE_LINGER, 10000);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
 }
 
 /* ---- timers
@@ -688,7 +912,98 @@ static void test_dial_refused_and_cancelled(void **state) {
     await_gone(&gone);
 }
 
-static void count_accept(void *arg, struct nng_stream *stream) {
+static struct net_target next_target;
+
+static void dial_on(struct note *note) {
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver,
+                                  &next_target, 10000, on_dialled, note),
+                     NET_OK);
+}
+
+/* What a session dials when its client has spoken is served by the thread that
+ * serves the client. */
+static void test_dial_stays_where_it_began(void **state) {
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        atomic_bool gone;
+        int peer, fd = listen_here(&next_target.port);
+        struct note *note = connected(&gone, resolver, &small_marks, &peer);
+
+        next_target.host = "127.0.0.1";
+        note->hook = dial_on;
+        note->dialled = 0;
+        net_conn_resume(note->conn);
+        assert_int_equal(send(peer, "x", 1, 0), 1);
+        await(note, note->dialled);
+        assert_int_equal(note->why, NET_OK);
+        if (on_epoll)
+            assert_true(pthread_equal(note->data_on, note->dialled_on));
+        net_stream_drop(note->stream);
+        net_conn_close(note->conn, NET_CLOSE_ABORT, 0);
+        net_unlock(&note->owner);
+        net_owner_rele(&note->owner);
+        await_gone(&gone);
+        close(peer);
+        close(fd);
+    }
+}
+
+/* A listener whose backlog is full does not answer. */
+static void test_dial_ends_in_time_where_nobody_answers(void **state) {
+    struct net_target target = {"127.0.0.1", 0, NULL};
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    atomic_bool gone;
+    struct note *note = note_new(&gone);
+    int fd = listen_here(&target.port), fill[4];
+    nng_time began;
+    char addr[48];
+    uint16_t port;
+
+    (void)state;
+    assert_int_equal(listen(fd, 0), 0);
+    sa.sin_port = htons(target.port);
+    /* The first fits in, and has to be there before the next. */
+    for (int i = 0; i < 4; i++) {
+        fill[i] = socket(AF_INET, SOCK_STREAM | (i ? SOCK_NONBLOCK : 0), 0);
+        (void)!connect(fill[i], (struct sockaddr *)&sa, sizeof(sa));
+        nap(10);
+    }
+    net_lock(&note->owner);
+    began = nng_clock();
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver, &target,
+                                  300, on_dialled, note),
+                     NET_OK);
+    await(note, note->dialled == 1);
+    if (note->why == NET_OK && !on_epoll) {
+        net_stream_peer(note->stream, addr, &port); /* see docs/net.md */
+        assert_int_equal(port, 0);
+        net_stream_drop(note->stream);
+    } else {
+        assert_int_equal(note->why, NET_ETIMEOUT);
+        assert_null(note->stream);
+        assert_in_range(nng_clock() - began, 300, 10000);
+    }
+    note->dialled = 0;
+    assert_int_equal(net_dial_new(&note->dial, &note->owner, resolver, &target,
+                                  60000, on_dialled, note),
+                     NET_OK);
+    net_unlock(&note->owner);
+    nap(50); /* it is under way now */
+    net_lock(&note->owner);
+    if (note->dialled)
+        net_stream_drop(note->stream);
+    else
+        net_dial_cancel(note->dial);
+    net_unlock(&note->owner);
+    net_owner_rele(&note->owner);
+    await_gone(&gone);
+    for (int i = 0; i < 4; i++)
+        close(fill[i]);
+    close(fd);
+}
+
+static void count_accept(void *arg, struct net_stream *stream) {
     atomic_fetch_add((atomic_int *)arg, 1);
     net_stream_drop(stream);
 }
@@ -723,9 +1038,94 @@ static void test_listener_takes_bursts_and_refuses_taken_port(void **state) {
     net_listener_free(l);
 }
 
+struct caller {
+    pthread_t thread;
+    uint16_t port;
+    atomic_bool stop;
+};
+
+static void *call_main(void *arg) {
+    struct caller *caller = arg;
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons(caller->port)};
+
+    while (!atomic_load(&caller->stop)) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void)!connect(fd, (struct sockaddr *)&sa, sizeof(sa));
+        close(fd);
+    }
+    return NULL;
+}
+
+/* When net_listener_free is back, no callback is, or comes. */
+static void test_listener_ends_while_callers_come(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct caller caller = {.port = 0};
+        struct net_listener *l;
+        atomic_int count = 0;
+        int then;
+
+        assert_int_equal(
+            net_listener_new(&l, "127.0.0.1:0", count_accept, &count), NET_OK);
+        caller.port = net_listener_port(l);
+        assert_int_equal(
+            pthread_create(&caller.thread, NULL, call_main, &caller), 0);
+        for (int j = 0; j < 1000 && !atomic_load(&count); j++)
+            nap(1);
+        net_listener_free(l);
+        then = atomic_load(&count);
+        assert_true(then > 0);
+        nap(5);
+        assert_int_equal(atomic_load(&count), then);
+        atomic_store(&caller.stop, true);
+        pthread_join(caller.thread, NULL);
+    }
+}
+
+/* Without a descriptor the listener rests; it can be ended then, and else goes
+ * on when there are some. */
+static void test_listener_rests_without_descriptors(void **state) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct rlimit before, none;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < 2; i++) {
+        struct net_listener *l;
+        atomic_int count = 0;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(
+            net_listener_new(&l, "127.0.0.1:0", count_accept, &count), NET_OK);
+        sa.sin_port = htons(net_listener_port(l));
+        none = before;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        nap(50);
+        assert_int_equal(atomic_load(&count), 0);
+        if (i == 1)
+            net_listener_free(l);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        if (i == 0) {
+            for (int j = 0; j < 400 && !atomic_load(&count); j++)
+                nap(25);
+            assert_int_equal(atomic_load(&count), 1);
+            net_listener_free(l);
+        }
+        close(fd);
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
+    tester = pthread_self();
+    on_epoll = strstr(program_invocation_name, ".epoll") != NULL;
     return net_resolver_new(&resolver, NULL) == NET_OK ? 0 : -1;
 }
 
@@ -740,16 +1140,25 @@ int main(void) {
         cmocka_unit_test(test_conn_marks_fill_refuse_and_drain),
         cmocka_unit_test(test_conn_order_kept_over_many_flushes),
         cmocka_unit_test(test_conn_paused_delivers_nothing_until_resumed),
+        cmocka_unit_test(test_conn_delivers_what_fills_reads),
+        cmocka_unit_test(test_conn_costs_one_read_and_one_send),
+        cmocka_unit_test(test_conn_paused_while_peer_ends),
         cmocka_unit_test(test_conn_linger_waits_for_peer),
         cmocka_unit_test(test_conn_deadline_ends_peer_that_reads_nothing),
         cmocka_unit_test(test_conn_full_socket_without_memory),
         cmocka_unit_test(test_conn_close_races_with_traffic),
+        cmocka_unit_test(test_conn_many_close_while_bytes_come),
+        cmocka_unit_test(test_conn_writes_to_peer_that_is_gone),
         cmocka_unit_test(test_due_calls_each_once_and_none_early),
         cmocka_unit_test(test_timer_runs_out_moves_and_stops),
         cmocka_unit_test(test_dial_srv_falls_back_to_lower_priority),
         cmocka_unit_test(test_dial_literal_address_asks_nobody),
         cmocka_unit_test(test_dial_refused_and_cancelled),
+        cmocka_unit_test(test_dial_stays_where_it_began),
+        cmocka_unit_test(test_dial_ends_in_time_where_nobody_answers),
         cmocka_unit_test(test_listener_takes_bursts_and_refuses_taken_port),
+        cmocka_unit_test(test_listener_ends_while_callers_come),
+        cmocka_unit_test(test_listener_rests_without_descriptors),
     };
 
     return cmocka_run_group_tests_name("net_conn", tests, set_up, tear_down);

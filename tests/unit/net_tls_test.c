@@ -104,7 +104,7 @@ static void echo_closed(void *arg, enum net_err why, const char *text) {
 static const struct net_conn_ops echo_ops = {echo_data, echo_drained,
                                              echo_secured, echo_closed};
 
-static void accepted(void *arg, struct nng_stream *stream) {
+static void accepted(void *arg, struct net_stream *stream) {
     static const struct net_marks marks = {1 << 20, 1 << 21, 1 << 22};
     struct server *s = arg;
     struct echo *echo = calloc(1, sizeof(*echo));
@@ -628,7 +628,7 @@ struct peer {
     struct net_owner owner; /* first */
     pthread_cond_t news;
     struct net_conn *conn;
-    struct nng_stream *stream;
+    struct net_stream *stream;
     struct net_dial *dial;
     bool dialled, secured, resumed, closed;
     size_t got;
@@ -648,7 +648,7 @@ static void peer_fini(struct net_owner *owner) {
 }
 
 static void peer_dialled(void *arg, enum net_err err, const char *text,
-                         struct nng_stream *stream) {
+                         struct net_stream *stream) {
     struct peer *p = arg;
 
     (void)text;

@@ -2,7 +2,7 @@
  * listen.c: a TCP listener with many accepts posted, since nng's backlog is
  * short and one accept at a time is slow.
  */
-#include "net/aio.h"
+#include "net/nng/nng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,11 +36,11 @@ static void accepted(void *arg) {
     int rv = nng_aio_result(a->aio);
 
     if (!a->resting && rv == 0) {
-        nng_stream *stream = nng_aio_get_output(a->aio, 0);
+        struct net_stream *stream = stream_new(nng_aio_get_output(a->aio, 0));
 
         if (atomic_load(&listener->closing))
             net_stream_drop(stream);
-        else
+        else if (stream)
             listener->cb(listener->arg, stream);
     }
     if (atomic_load(&listener->closing) || rv == NNG_ECLOSED)
@@ -86,7 +86,7 @@ static enum net_err start(struct net_listener *listener, const char *address) {
     (void)nng_stream_listener_set_bool(listener->nng, NNG_OPT_TCP_KEEPALIVE,
                                        true);
     rv = nng_stream_listener_listen(listener->nng);
-    return rv ? net_err_of(rv) : bound_port(listener);
+    return rv ? nng_result(rv, 0).err : bound_port(listener);
 }
 
 enum net_err net_listener_new(struct net_listener **out, const char *address,

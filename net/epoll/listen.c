@@ -1,0 +1,240 @@
+/*
+ * listen.c: a TCP listener. One loop accepts; whom it accepts, all serve in
+ * turn.
+ */
+#include "net/epoll/loop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    LISTEN_TURN = 64,    /* accepted before others have a turn */
+    LISTEN_REST_MS = 200 /* before the next try when there is no descriptor */
+};
+
+struct net_listener {
+    struct watch watch;     /* first */
+    struct net_owner owner; /* of `rest` */
+    struct net_timer *rest;
+    struct loop_job again, stop, gone;
+    net_accept_cb cb;
+    void *arg;
+    uint16_t port;
+    bool waiting; /* for `again`; of the loop's thread, as the next */
+    bool stopped;
+};
+
+/* ---- accepting -------------------------------------------------------------
+ */
+
+/* Out of descriptors or memory: accepting again at once would only burn time,
+ * for the connection stays in the backlog. */
+static void take_rest(struct net_listener *listener) {
+    listener->waiting = true;
+    net_lock(&listener->owner);
+    net_timer_set(listener->rest, LISTEN_REST_MS);
+    net_unlock(&listener->owner);
+}
+
+static void rested(void *arg) {
+    struct net_listener *listener = arg;
+
+    loop_post(listener->watch.loop, &listener->again);
+}
+
+/* False: nobody waits, or we have to. */
+static bool accept_one(struct net_listener *listener) {
+    int fd =
+        accept4(listener->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct net_stream *stream;
+
+    if (fd < 0) {
+        switch (errno) {
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            take_rest(listener);
+            return false;
+        case EAGAIN:
+            return false;
+        default: /* that connection's, and it is gone */
+            return true;
+        }
+    }
+    stream = stream_new(loop_next(), fd);
+    if (stream)
+        listener->cb(listener->arg, stream);
+    return true;
+}
+
+static void accept_some(struct net_listener *listener) {
+    if (listener->waiting || listener->stopped)
+        return;
+    for (int i = 0; i < LISTEN_TURN; i++)
+        if (!accept_one(listener))
+            return;
+    listener->waiting = true;
+    loop_post(listener->watch.loop, &listener->again);
+}
+
+static void on_event(struct watch *watch, uint32_t events) {
+    (void)events;
+    accept_some((struct net_listener *)watch);
+}
+
+#define OF_JOB(job, which)                                                     \
+    ((struct net_listener *)((char *)(job)-offsetof(struct net_listener,       \
+                                                    which)))
+
+static void on_again(struct loop_job *job) {
+    struct net_listener *listener = OF_JOB(job, again);
+
+    listener->waiting = false;
+    accept_some(listener);
+}
+
+/* ---- life ------------------------------------------------------------------
+ */
+
+static int listen_at(const struct addrinfo *ai) {
+    int fd = socket(ai->ai_family,
+                    ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1, off = 0, e;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (ai->ai_family == AF_INET6) /* [::] is for both */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    tune(fd);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 &&
+        listen(fd, SOMAXCONN) == 0)
+        return fd;
+    e = errno;
+    close(fd);
+    errno = e;
+    return -1;
+}
+
+static enum net_err open_socket(const char *address, int *fd) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *list;
+    char host[256], service[6];
+    enum net_err err;
+    uint16_t port;
+
+    err = net_parse_address(address, host, &port, 0);
+    if (err)
+        return err;
+    snprintf(service, sizeof(service), "%u", port);
+    if (strcmp(host, "*") == 0)
+        hints.ai_family = AF_INET;
+    if (getaddrinfo(strcmp(host, "*") ? host : NULL, service, &hints, &list))
+        return NET_EARG;
+    *fd = listen_at(list);
+    err = *fd < 0 ? errno_result(errno).err : NET_OK;
+    freeaddrinfo(list);
+    return err;
+}
+
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof(sa);
+
+    (void)getsockname(fd, (struct sockaddr *)&sa, &len);
+    return ntohs(sa.ss_family == AF_INET6
+                     ? ((const struct sockaddr_in6 *)&sa)->sin6_port
+                     : ((const struct sockaddr_in *)&sa)->sin_port);
+}
+
+static void listener_fini(struct net_owner *owner) {
+    struct net_listener *listener =
+        (struct net_listener *)((char *)owner -
+                                offsetof(struct net_listener, owner));
+
+    net_owner_fini(owner);
+    free(listener);
+}
+
+static void on_stop(struct loop_job *job) {
+    struct net_listener *listener = OF_JOB(job, stop);
+
+    listener->stopped = true;
+    loop_remove(&listener->watch);
+}
+
+static void on_gone(struct loop_job *job) {
+    net_owner_rele(&OF_JOB(job, gone)->owner);
+}
+
+static enum net_err listener_alloc(struct net_listener **out) {
+    struct net_listener *listener =
+        loop_init() ? NULL : calloc(1, sizeof(*listener));
+
+    if (!listener || net_owner_init(&listener->owner, listener_fini)) {
+        free(listener);
+        return NET_ENOMEM;
+    }
+    if (net_timer_new(&listener->rest, &listener->owner, rested, listener)) {
+        net_owner_rele(&listener->owner);
+        return NET_ENOMEM;
+    }
+    listener->watch = (struct watch){loop_next(), -1, on_event};
+    listener->again.run = on_again;
+    listener->stop.run = on_stop;
+    listener->gone.run = on_gone;
+    *out = listener;
+    return NET_OK;
+}
+
+/* A job that was posted before runs before. */
+static void listener_gone(struct net_listener *listener) {
+    net_lock(&listener->owner);
+    net_timer_free(listener->rest);
+    net_unlock(&listener->owner);
+    loop_post(listener->watch.loop, &listener->gone);
+}
+
+enum net_err net_listener_new(struct net_listener **out, const char *address,
+                              net_accept_cb cb, void *arg) {
+    struct net_listener *listener;
+    enum net_err err = listener_alloc(&listener);
+
+    if (err)
+        return err;
+    listener->cb = cb;
+    listener->arg = arg;
+    err = open_socket(address, &listener->watch.fd);
+    if (!err) {
+        listener->port = port_of(listener->watch.fd);
+        *out = listener; /* the callback may be here before we are back */
+        if (loop_add(&listener->watch, EPOLLIN))
+            return NET_OK;
+        close(listener->watch.fd);
+        err = NET_ENOMEM;
+    }
+    listener_gone(listener);
+    return err;
+}
+
+uint16_t net_listener_port(const struct net_listener *listener) {
+    return listener->port;
+}
+
+void net_listener_free(struct net_listener *listener) {
+    if (!listener)
+        return;
+    loop_run(listener->watch.loop, &listener->stop);
+    listener_gone(listener);
+}
