@@ -44,28 +44,6 @@ static void put_h(struct terse_client *client, uint32_t h) {
     terse_buf_fini(&xml);
 }
 
-/* h of a frame; false if there is none. */
-static bool read_h(struct terse_client *client, const uint8_t *frame, size_t n,
-                   uint32_t *h) {
-    struct terse_buf text;
-    char *end = NULL;
-    bool found = false;
-    unsigned long long v;
-
-    terse_buf_init(&text, 32);
-    if (terse_frame_attr(client->codec->schema, frame, n, "", "h", &text,
-                         &found) ||
-        !found || terse_buf_append(&text, "", 1)) {
-        terse_buf_fini(&text);
-        return false;
-    }
-    v = strtoull((const char *)terse_buf_data(&text), &end, 10);
-    found = end && !*end && text.len > 1 && v <= UINT32_MAX;
-    *h = (uint32_t)v;
-    terse_buf_fini(&text);
-    return found;
-}
-
 /* Who has enabled it by himself has to ask; one question at a time. */
 static void ask_server(struct terse_client *client) {
     struct terse_buf xml;
@@ -83,7 +61,7 @@ static void ask_server(struct terse_client *client) {
 static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
     uint32_t h, more;
 
-    if (!read_h(client, frame, n, &h) ||
+    if (!phone_frame_count(client->codec->schema, frame, n, &h) ||
         !phone_sm_acked(&client->sm, h, &more) ||
         !phone_box_acked(&client->box, more)) {
         /* Who counts otherwise than we do cannot be gone on with. */
@@ -94,6 +72,8 @@ static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
         return;
     }
     client->asking = false;
+    if (!phone_box_owes(&client->box))
+        client->expected = 0;
     if (more)
         pthread_cond_broadcast(&client->cond); /* there is room */
     ask_server(client);
@@ -172,13 +152,21 @@ static void learn(struct terse_client *client, bool alive) {
     client->silence = ms > most ? most : ms < least ? least : ms;
 }
 
+/* Who has asked for an acknowledgement gets it at once. */
+void client_expect(struct terse_client *client) {
+    bool held = client->inactive && client->csi && !client->asks;
+
+    client->expected = 0;
+    if (client->sm.on && phone_box_owes(&client->box))
+        client->expected = client_now() + client->options.answer_ms +
+                           phone_held_back(held, client->options.wait_ms);
+}
+
 void client_heard(struct terse_client *client) {
     client->heard = client_now();
     /* It may have been said before ours came: as long as something is not
      * acknowledged, more has to come. */
-    client->expected = client->sm.on && client->box.sent > 0
-                           ? client->heard + client->options.answer_ms
-                           : 0;
+    client_expect(client);
     if (!client->asked)
         return;
     if (client->by_silence)
@@ -274,6 +262,8 @@ static enum terse_client_err set_state(struct terse_client *client,
         err = client->why.code;
     if (!err && client->inactive != inactive) {
         client->inactive = inactive;
+        if (client->expected)
+            client_expect(client);
         client_say_state(client);
     }
     net_unlock(&client->owner);

@@ -8,6 +8,7 @@
  *   phone_sm       how many stanzas passed, and which <a/> is due
  *   phone_box      stanzas on their way to the server, until it has them
  *   phone_ask      what <authenticate/> says; phone_success, what came of it
+ *   phone_text, …  what elements say
  *   phone_ht_…     a token as SASL
  *   phone_backoff  when to try again
  */
@@ -60,7 +61,13 @@ uint32_t phone_sm_answer(struct phone_sm *sm, uint32_t handled);
 /* Whether that element counts: a message, presence or iq. */
 bool phone_is_stanza(const struct terse_frame_info *info);
 
-enum { PHONE_MANY = 64 };
+/* For how long, in milliseconds, the proxy may keep back an acknowledgement of
+ * what a client sends that has said that nobody looks (docs/wire.md, "What may
+ * wait"). wait_ms: what the client asked for; UINT32_MAX: for nothing, so it is
+ * what tersed does if its operator did not choose something else. */
+uint32_t phone_held_back(bool inactive, uint32_t wait_ms);
+
+enum { PHONE_MANY = 64, PHONE_HELD_MS = 60000 };
 
 /* ---- stanzas on their way out -----------------------------------------------
  */
@@ -83,6 +90,8 @@ struct phone_box {
     struct phone_item *unsent; /* the first that waits */
     uint32_t stanzas, sent;    /* of all; of those, that were sent */
     size_t bytes;              /* of all, with what their memory costs */
+    uint64_t owed;             /* number of the last that was sent and whose
+                                  acknowledgement somebody may wait for */
     uint32_t max_stanzas;      /* bounds */
     size_t max_bytes;
     uint64_t last_number;
@@ -115,6 +124,9 @@ const uint8_t *phone_box_peek(const struct phone_box *box, size_t *n);
 /* That one was sent. kept: it stays until it is acknowledged; else it is DONE.
  */
 void phone_box_sent(struct phone_box *box, bool kept);
+/* Whether something was sent, and is not acknowledged, that says more than a
+ * receipt or a chat state does: of those alone the proxy tells late. */
+bool phone_box_owes(const struct phone_box *box);
 /* The server has n more. False: so many were not sent. */
 bool phone_box_acked(struct phone_box *box, uint32_t n);
 /* The session goes on: what was sent waits again. */
@@ -139,7 +151,13 @@ struct phone_view phone_item_view(const struct phone_item *item);
 /* ---- login ------------------------------------------------------------------
  */
 
-enum { PHONE_ID = 512, PHONE_TOKEN = 256, PHONE_JID = 3072, PHONE_DATA = 1024 };
+enum {
+    PHONE_ID = 512,
+    PHONE_TOKEN = 256,
+    PHONE_JID = 3072,
+    PHONE_DATA = 1024,
+    PHONE_LOCATION = 272,
+};
 
 /* What <authenticate/> says. Strings are borrowed, and escaped here. */
 struct phone_ask {
@@ -170,14 +188,21 @@ struct phone_success {
     uint32_t h; /* with resumed; else, with `failed_h`, what the server
                    had of the session that is gone */
     bool resume_failed, failed_h;
-    bool enabled;            /* XEP-0198, in a new session */
-    char id[PHONE_ID];       /* to resume it with; "": it cannot be */
-    char token[PHONE_TOKEN]; /* for the next time; "": none */
+    bool enabled;                  /* XEP-0198, in a new session */
+    char id[PHONE_ID];             /* to resume it with; "": it cannot be */
+    char token[PHONE_TOKEN];       /* for the next time; "": none */
+    char location[PHONE_LOCATION]; /* where to resume it, if that can be, as it
+                                      was said; "": wherever, or too long */
 };
 
 /* False: it makes no sense, or is too long. */
 bool phone_read_success(const struct terse_node *node,
                         struct phone_success *out);
+
+/* A location (XEP-0198) into host[256] and *port, `otherwise` if it names none.
+ * False: it is no name or address that could be dialled. */
+bool phone_location(const char *text, uint16_t otherwise, char host[256],
+                    uint16_t *port);
 
 /* What features say of login. */
 struct phone_offer {
@@ -189,6 +214,24 @@ void phone_read_features(const struct terse_node *node,
                          struct phone_offer *out);
 /* Whether XEP-0388 is offered with that mechanism. */
 bool phone_offers(const struct terse_node *features, const char *mechanism);
+
+/* ---- reading ----------------------------------------------------------------
+ */
+
+/* The first child {ns}name of node, or NULL; so of NULL. */
+struct terse_node *phone_child(const struct terse_node *node, const char *ns,
+                               const char *name);
+/* All of an element's text; false: there is more than text, or it has not room
+ * in out[size] with its end. */
+bool phone_text(const struct terse_node *node, char *out, size_t size);
+/* An attribute, "" if there is none; false: too long. */
+bool phone_attr(const struct terse_node *node, const char *name, char *out,
+                size_t size);
+/* The attribute h, and whether there is one; false: it is no count. */
+bool phone_count(const struct terse_node *node, uint32_t *h, bool *has);
+/* That of a frame; false: there is none, or it is no count. */
+bool phone_frame_count(const struct terse_schema *schema, const void *frame,
+                       size_t n, uint32_t *h);
 
 /* ---- tokens -----------------------------------------------------------------
  */

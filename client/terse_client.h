@@ -153,6 +153,9 @@ enum terse_client_switch {
     TERSE_CLIENT_OFF,
 };
 
+/* In place of a number: the other end is told none. */
+#define TERSE_CLIENT_UNSAID UINT32_MAX
+
 /* The library's thread calls these; see "callbacks" above. */
 struct terse_client_callbacks {
     /* Logged in: stanzas may be sent. Once for each connection;
@@ -257,6 +260,15 @@ struct terse_client_options {
     uint32_t retry_least_ms, retry_most_ms;
     uint32_t retries;    /* in a row, after which it is over; 0: no bound (0) */
     uint32_t connect_ms; /* for TCP and TLS, with one host (10000) */
+    /* Where several tersed stand behind a name, each may tell where it itself
+     * is reached (XEP-0198, <enabled location='…'/>), for it alone holds the
+     * session. A client that comes back dials there first, and if it gets no
+     * connection in 5 s, or then no answer in 5 s, the hosts above. TLS is the
+     * same as with them: the certificate has to be valid for the JID's domain,
+     * or tls_name, not for the name that was told. AUTO: with TLS. ON: with
+     * `clear` as well, where whoever is on the way can send the client
+     * anywhere. OFF: never. */
+    enum terse_client_switch location;
 
     /* Stanzas that the server has not acknowledged, and that wait for a
      * connection; above these bounds a send waits, or gives
@@ -274,6 +286,18 @@ struct terse_client_options {
     /* For the answer to that, and for any sign of life after a stanza was sent.
      * (15000) */
     uint32_t answer_ms;
+
+    /* For how long, and how much of it, tersed may hold back what can wait
+     * (presence, chat states, acknowledgements) while nobody looks
+     * (terse_client_inactive). tersed has bounds of its own, 60 s and 8 KiB if
+     * its operator did not choose others: this can only ask for less. Said with
+     * each connection (docs/wire.md, "What may wait").
+     *
+     * wait_ms: whole seconds count, what is below one is cut off; 0 to 86400000
+     * (a day); 0: nothing waits. wait_bytes: of frames, with what it costs
+     * tersed to keep them; 0: none waits for another.
+     * TERSE_CLIENT_UNSAID: as tersed likes. (TERSE_CLIENT_UNSAID, both) */
+    uint32_t wait_ms, wait_bytes;
 
     /* What terse_client_export gave, for the same account: goes on from there.
      * TERSE_CLIENT_EARG from terse_client_new if it is something else. Copied.

@@ -14,7 +14,8 @@ from bridges import both
 from drivers import (CLIENT, SASL, SM, STREAMS, LoginRefused, SlixmppClient,
                      StropheClient, XmlClient)
 from servers import DOMAIN
-from test_limits import Scene
+from test_limits import FAKE, Scene
+from test_mobile_server import scripted
 
 SASL2 = '{urn:xmpp:sasl:2}'
 
@@ -326,6 +327,59 @@ async def test_comes_back_in_one_round_trip(world):
     relay.cut()
     await logged(own, 'event=resumed by=token')
     assert relay.flights[1:] == [1]
+
+
+async def test_presence_waits_as_the_agent_asks(world):
+    """tersed would have it wait for a minute, from a server that holds nothing
+    back by itself."""
+    fake, tersed = await scripted(world, coalesce='60s')
+    own = agent(world, tersed.port, options=['--wait', '1'])
+    client = world.client(XmlClient, own.port)
+    _, session = await asyncio.gather(
+        client.login('user', 'pw', FAKE, 'old', mechanism='PLAIN'),
+        fake.session())
+    await client.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+    await client.message('a@b', 'behind it')
+    await session.bodies('behind it')
+    began = time.monotonic()
+    await session.send('<presence/>')
+    await client.expect(lambda e: e.tag == CLIENT + 'presence')
+    assert 0.8 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize('wrong', [
+    ['--wait', '-1'], ['--wait', '86401'], ['--wait', '1s'],
+    ['--wait-bytes', '1048577'], ['--wait-bytes', ''], ['--location', 'on']])
+async def test_options_that_cannot_be_are_refused(wrong):
+    done = await asyncio.create_subprocess_exec(
+        f'{servers.BUILD}/bin/terse-agent', '--proxy', 'localhost', *wrong,
+        stderr=asyncio.subprocess.PIPE)
+    _, text = await done.communicate()
+    assert done.returncode == 64
+    assert text.startswith(f'terse-agent: {wrong[0]}: not '.encode())
+
+
+async def test_location_without_a_good_certificate_is_left(world):
+    """Its authority is trusted; but it is not for the account's domain, whatever
+    the name it was told by. Nothing is said to it, and the session is had back
+    where it was."""
+    other = world.run(servers.Tersed({'localhost': {
+        'server': f'127.0.0.1:{world.server.starttls}',
+        'ca_file': world.server.ca}}, log_level='debug'))
+    tersed = proxy(world, location=f'localhost:{other.port}')
+    trusted = f'{world.directory()}/both'
+    with open(trusted, 'w') as f:
+        for one in tersed, other:
+            f.write(open(one.certificate).read())
+    relay = await link(world, tersed)
+    own = agent(world, relay.port, ca=trusted)
+    client = await online(world, own.port)
+    relay.cut()
+    await logged(own, 'event=resumed by=token')
+    await client.flush()
+    await logged(other, 'from=greeting to=over')
+    assert all('from=greeting to=over' in line
+               for line in other.logged('event=move'))
 
 
 async def test_while_there_is_no_network_all_is_kept(world):

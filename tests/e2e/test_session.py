@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import socket
 import sys
 
 import pytest
@@ -19,7 +20,7 @@ from test_limits import SLACK, Scene
 sys.path.append(os.path.join(servers.ROOT, 'tests', 'ledger'))
 from links import DOWN, UP, Relay  # noqa: E402
 
-ELOST, EAUTH, ECLOSED = 5, 8, 15
+ELOST, EAUTH, ECLOSED, ETLS = 5, 8, 15, 16
 
 
 class Cable:
@@ -251,6 +252,52 @@ async def test_killed_proxy_is_replaced_by_the_other(world):
     await pair.silence()
 
 
+async def hurry(world, tersed, trusted, **options):
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(world.account('sdk'), f'127.0.0.1:{cable.port}',
+                          ca=trusted, **options)
+    await sdk.until('ready')
+    await sdk.until('delivery', number='1', **{'is': 'acked'})
+    cable.cut()
+    await sdk.until('lost')
+    return cable, sdk
+
+
+async def test_location_without_a_good_certificate_is_left(world):
+    """Its authority is trusted; but it is not for the account's domain, whatever
+    the name it was told by. Nothing is said to it."""
+    other = world.run(servers.Tersed({'localhost': {
+        'server': f'127.0.0.1:{world.server.starttls}',
+        'ca_file': world.server.ca}}, log_level='debug'))
+    tersed = start(world, location=f'localhost:{other.port}')
+    trusted = os.path.join(world.directory(), 'both')
+    with open(trusted, 'w') as f:
+        for one in tersed, other:
+            f.write(open(one.certificate).read())
+    cable, sdk = await hurry(world, tersed, trusted)
+    lost = await sdk.until('lost')
+    assert lost['code'] == str(ETLS)
+    assert f'not good for {DOMAIN}' in lost['text']
+    ready = await sdk.until('ready')
+    assert ready['resumed'] == 'yes' and ready['trips'] == '2'
+    assert ready['host'].endswith(f':{cable.port}')
+    assert all('from=greeting to=over' in line
+               for line in other.logged('event=move'))
+
+
+async def test_location_that_says_nothing_is_left_in_time(world):
+    """Its connections are made, and that is all, TLS is not."""
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        tersed = start(world,
+                       location=f'127.0.0.1:{silent.getsockname()[1]}')
+        _, sdk = await hurry(world, tersed, tersed.certificate,
+                             connect_ms=60000, login_ms=60000)
+        began = asyncio.get_running_loop().time()
+        ready = await sdk.until('ready')
+        assert ready['resumed'] == 'yes' and ready['trips'] == '2'
+        assert 4 < asyncio.get_running_loop().time() - began < 12
+
+
 async def test_refused_token_costs_one_round_trip_more(world):
     """A proxy that was started anew, at the same address."""
     tersed = start(world)
@@ -387,6 +434,28 @@ async def test_silence_is_asked_about(world):
     pair.cable.holds = False
     assert (await pair.sdk.until('ready'))['resumed'] == 'yes'
     await pair.both_ways('after')
+
+
+async def test_acknowledgement_waits_as_the_client_asks(world):
+    """Less than tersed would have it wait while nobody looks, on the first
+    connection and the next; and meanwhile nobody asks whether it is lost."""
+    tersed = start(world, coalesce='60s')
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(world.account('sdk'), f'127.0.0.1:{cable.port}',
+                          presence=0, wait_ms=1500, answer_ms=700)
+    away = world.account('away')  # keeps silent
+    loop = asyncio.get_running_loop()
+    await sdk.until('ready')
+    await sdk.do('inactive')
+    for number in '1', '2':
+        before = int((await sdk.status())['frames_out'])
+        began = loop.time()
+        await sdk.do(f'send {away}@{DOMAIN} id hello')
+        await sdk.until('delivery', number=number, **{'is': 'acked'})
+        assert 0.9 < loop.time() - began < 5
+        assert int((await sdk.status())['frames_out']) == before + 1
+        cable.cut()
+        assert (await sdk.until('ready'))['resumed'] == 'yes'
 
 
 async def test_hint_on_a_good_connection_changes_nothing(world):

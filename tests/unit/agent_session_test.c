@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -34,8 +35,13 @@ struct world {
     bool preface_read;
     struct terse_peer *peer; /* hears the agent; remembers nothing */
     struct terse_work work;
-    char *xml;         /* the last frame that tersed got, as XML */
-    bool in_plain;     /* whether "see you tomorrow" stands in it as it is */
+    char *xml;     /* the last frame that tersed got, as XML */
+    bool in_plain; /* whether "see you tomorrow" stands in it as it is */
+    bool beats;    /* tersed says that it knows heartbeats */
+    uint8_t
+        open[256]; /* the last Open that tersed got, as it was on the wire */
+    size_t n_open;
+    char enabled[64];  /* what else log_in's <enabled/> says */
     uint8_t revision;  /* of the schemas, that tersed says; 0: nothing */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
@@ -48,20 +54,26 @@ static void set_timeout(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-static int set_up(void **state) {
-    struct world *w = calloc(1, sizeof(*w));
+static int listen_anywhere(uint16_t *port) {
     struct sockaddr_in sa = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    set_timeout(fd);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+static int set_up(void **state) {
+    struct world *w = calloc(1, sizeof(*w));
 
     signal(SIGPIPE, SIG_IGN);
     w->client = w->proxy = -1;
-    w->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(w->listening, (struct sockaddr *)&sa, len), 0);
-    assert_int_equal(listen(w->listening, 4), 0);
-    assert_int_equal(getsockname(w->listening, (struct sockaddr *)&sa, &len),
-                     0);
-    set_timeout(w->listening);
+    w->listening = listen_anywhere(&w->agent.proxies[0].port);
     pthread_mutex_init(&w->agent.lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -69,7 +81,6 @@ static int set_up(void **state) {
     pthread_cond_init(&w->agent.left, &attr);
     pthread_condattr_destroy(&attr);
     strcpy(w->agent.proxies[0].host, "127.0.0.1");
-    w->agent.proxies[0].port = ntohs(sa.sin_port);
     w->agent.n_proxies = 1;
     w->agent.memory = memory_new(NULL);
     assert_non_null(w->agent.memory);
@@ -181,7 +192,7 @@ static void client_hears(struct world *w, const char *text) {
 struct encoder {
     struct world *w;
     bool header;
-    size_t piece;
+    struct terse_buf out;
 };
 
 static enum terse_err encode_event(void *arg, enum terse_event event,
@@ -203,32 +214,44 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
         assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
                          TERSE_OK);
     }
+    if (event == TERSE_OPEN && e->w->beats) {
+        static const uint8_t said[] = {0xa8, 0x01, 60}; /* the same, 21 */
+
+        assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
+                         TERSE_OK);
+    }
     net_framer_init(&f, NET_FRAMING_NATIVE, 1 << 24);
-    send_all(e->w->proxy, header, net_framer_header(&f, frame.len, header),
-             e->piece);
-    send_all(e->w->proxy, terse_buf_data(&frame), frame.len, e->piece);
+    assert_int_equal(terse_buf_append(&e->out, header,
+                                      net_framer_header(&f, frame.len, header)),
+                     TERSE_OK);
+    assert_int_equal(
+        terse_buf_append(&e->out, terse_buf_data(&frame), frame.len), TERSE_OK);
     terse_buf_fini(&frame);
     return TERSE_OK;
 }
 
+/* In one go, if piece allows it: the agent may hang up at the first word. */
 static void proxy_says(struct world *w, bool header, const char *xml,
                        size_t piece) {
-    struct encoder e = {w, header, piece};
+    struct encoder e = {.w = w, .header = header};
     struct terse_reader *r;
 
+    terse_buf_init(&e.out, 1 << 24);
     assert_int_equal(terse_reader_new(&r, w->agent.schema,
                                       &terse_limits_default, encode_event, &e),
                      TERSE_OK);
     assert_int_equal(terse_reader_feed(r, HEADER, strlen(HEADER)), TERSE_OK);
     assert_int_equal(terse_reader_feed(r, xml, strlen(xml)), TERSE_OK);
     terse_reader_free(r);
+    send_all(w->proxy, terse_buf_data(&e.out), e.out.len, piece);
+    terse_buf_fini(&e.out);
 }
 
 static void read_exactly(int fd, void *p, size_t n) {
     assert_int_equal(recv(fd, p, n, MSG_WAITALL), n);
 }
 
-/* The next frame as XML, "(close)" or "(end)". */
+/* The next frame as XML, "(close)", "(ping)" or "(end)". */
 static const char *proxy_hears(struct world *w) {
     struct terse_frame_info info;
     struct terse_buf out, plain;
@@ -250,6 +273,14 @@ static const char *proxy_hears(struct world *w) {
     }
     frame = malloc(n + 1);
     read_exactly(w->proxy, frame, n);
+    if (n == 2 && memcmp(frame, "\x60\x01", 2) == 0) {
+        free(frame);
+        return w->xml = strdup("(ping)");
+    }
+    if (frame[0] == 0x6a && n <= sizeof(w->open)) {
+        memcpy(w->open, frame, n);
+        w->n_open = n;
+    }
     terse_buf_init(&out, 1 << 24);
     terse_buf_init(&plain, 1 << 24);
     assert_int_equal(terse_peer_unpack(w->peer, frame, n, &w->work, &plain),
@@ -278,13 +309,51 @@ static const char *proxy_hears(struct world *w) {
             fail_msg("expected %s, got %.300s", text, (w)->xml);               \
     } while (0)
 
-static void open_stream(struct world *w) {
-    dial_client(w);
-    client_says(w, HEADER);
-    w->proxy = accept(w->listening, NULL, NULL);
+static void expect_silence(struct world *w, int ms) {
+    struct pollfd fd = {.fd = w->proxy, .events = POLLIN};
+
+    assert_int_equal(poll(&fd, 1, ms), 0);
+}
+
+/* The last Open ends with these bytes. */
+#define expect_beside(w, bytes)                                                \
+    do {                                                                       \
+        size_t n = sizeof(bytes) - 1;                                          \
+        assert_true((w)->n_open > n);                                          \
+        assert_memory_equal((w)->open + (w)->n_open - n, bytes, n);            \
+    } while (0)
+
+/* The agent's next connection, to that tersed. */
+static void accept_at(struct world *w, int listening) {
+    hang_up(&w->proxy);
+    terse_peer_free(w->peer);
+    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
+                                    &(struct terse_state_limits){0}, false),
+                     TERSE_OK);
+    w->preface_read = false;
+    w->proxy = accept(listening, NULL, NULL);
     assert_true(w->proxy >= 0);
     set_timeout(w->proxy);
+}
+
+/* The same, and its header. */
+static void meet_at(struct world *w, int listening) {
+    accept_at(w, listening);
     expect(w, "im.example.net");
+}
+
+static void meet(struct world *w) { meet_at(w, w->listening); }
+
+/* A client connects and says its header; more: what comes with it. */
+#define greet(w, more)                                                         \
+    do {                                                                       \
+        dial_client(w);                                                        \
+        client_says(w, HEADER more);                                           \
+    } while (0)
+
+static void open_stream(struct world *w) {
+    greet(w, "");
+    meet(w);
     proxy_says(w, true, "<stream:features/>", SIZE_MAX);
     client_hears(w, "<stream:stream");
     client_hears(w, "<stream:features");
@@ -351,8 +420,7 @@ static void test_agent_dead_proxy_answers_header_with_error(void **state) {
     struct world *w = *state;
 
     hang_up(&w->listening);
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "<stream:stream");
     client_hears(w, "from='im.example.net'");
     client_hears(w, "remote-connection-failed");
@@ -364,12 +432,9 @@ static void test_agent_all_that_comes_with_header_passes(void **state) {
     struct world *w = *state;
 
     w->agent.transparent = true;
-    dial_client(w);
-    client_says(w, HEADER "<presence/><message><body>early</body></message>"
-                          "</stream:stream>");
-    w->proxy = accept(w->listening, NULL, NULL);
-    set_timeout(w->proxy);
-    expect(w, "im.example.net");
+    greet(w, "<presence/><message><body>early</body></message>"
+             "</stream:stream>");
+    meet(w);
     expect(w, "<presence");
     expect(w, "early");
     expect(w, "(close)");
@@ -381,12 +446,9 @@ static void test_agent_all_that_comes_with_header_passes(void **state) {
 static void test_agent_what_came_with_header_waits_for_features(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER "<presence/><message><body>early</body></message>"
-                          "</stream:stream>");
-    w->proxy = accept(w->listening, NULL, NULL);
-    set_timeout(w->proxy);
-    expect(w, "im.example.net");
+    greet(w, "<presence/><message><body>early</body></message>"
+             "</stream:stream>");
+    meet(w);
     proxy_says(w, true, "<stream:features/>", SIZE_MAX);
     client_hears(w, "<stream:features");
     expect(w, "<presence");
@@ -481,27 +543,16 @@ static void test_agent_thousand_stanzas_in_one_write_pass(void **state) {
 #define JOE_PLAIN "AGpvZQBzZWNyZXQ="     /* NUL joe NUL secret */
 #define JOE_HT "am9lA"                   /* joe NUL … */
 #define SM_NS "urn:xmpp:sm:3"
-#define BOUND(token)                                                           \
+/* more: attributes of <enabled/>. */
+#define BOUND_MORE(token, more)                                                \
     "<success xmlns='urn:xmpp:sasl:2'><additional-data>dj0=</additional-data>" \
     "<authorization-identifier>joe@im.example.net/terse.1"                     \
     "</authorization-identifier><bound xmlns='urn:xmpp:bind:0'>"               \
-    "<enabled xmlns='" SM_NS "' id='sm-1' resume='true'/></bound>"             \
+    "<enabled xmlns='" SM_NS "' id='sm-1' resume='true'" more "/></bound>"     \
     "<token xmlns='urn:xmpp:fast:0' token='" token "'/></success>"             \
     "<stream:features><csi xmlns='urn:xmpp:csi:0'/><sm xmlns='" SM_NS "'/>"    \
     "</stream:features>"
-
-/* The agent's next connection. */
-static void accept_proxy(struct world *w) {
-    hang_up(&w->proxy);
-    terse_peer_free(w->peer);
-    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
-                                    &(struct terse_state_limits){0}, false),
-                     TERSE_OK);
-    w->preface_read = false;
-    w->proxy = accept(w->listening, NULL, NULL);
-    assert_true(w->proxy >= 0);
-    set_timeout(w->proxy);
-}
+#define BOUND(token) BOUND_MORE(token, "")
 
 static void expect_all(struct world *w, ...) {
     const char *xml = proxy_hears(w), *text;
@@ -522,20 +573,27 @@ static void auth(struct world *w, const char *mechanism, const char *data) {
     client_says(w, xml);
 }
 
-/* A first login: the client waits for tersed's features. */
-static void log_in(struct world *w, const char *mechanism, const char *data) {
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+/* The client has waited for tersed's features. */
+static void be_offered(struct world *w) {
+    greet(w, "");
+    meet(w);
     proxy_says(w, true, OFFER, SIZE_MAX);
     client_hears(w, "<mechanism>PLAIN</mechanism>");
+    client_hears(w, "</stream:features>");
+}
+
+/* A first login. */
+static void log_in(struct world *w, const char *mechanism, const char *data) {
+    char bound[2048];
+
+    be_offered(w);
     auth(w, mechanism, data);
+    snprintf(bound, sizeof(bound), BOUND_MORE("t1", "%s"), w->enabled);
     expect_all(w, "<authenticate", mechanism, data, "<user-agent",
                "urn:xmpp:bind:0", "<enable", "resume=", "<request-token",
                (char *)NULL);
     assert_null(strstr(w->xml, "carbons"));
-    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    proxy_says(w, false, bound, SIZE_MAX);
     client_hears(w, ">dj0=</success>");
 }
 
@@ -552,6 +610,17 @@ static void bind_resource(struct world *w) {
 static void come_up(struct world *w, const char *mechanism, const char *data) {
     log_in(w, mechanism, data);
     bind_resource(w);
+}
+
+/* The next connection is of one who comes back, with that mechanism. */
+static void meet_back_at(struct world *w, int listening,
+                         const char *mechanism) {
+    meet_at(w, listening);
+    expect_all(w, "<authenticate", mechanism, "sm-1", (char *)NULL);
+}
+
+static void meet_back(struct world *w, const char *mechanism) {
+    meet_back_at(w, w->listening, mechanism);
 }
 
 /* What proves that tersed knows the token. */
@@ -578,12 +647,7 @@ static void say_resumed(struct world *w, const char *token, unsigned h,
 static void test_agent_session_classic_login_in_sasl2(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
     expect_all(w, "<authenticate", "SCRAM-SHA-1", JOE_SCRAM, (char *)NULL);
     proxy_says(w, false, "<challenge xmlns='urn:xmpp:sasl:2'>cj0=</challenge>",
@@ -616,12 +680,10 @@ static void test_agent_session_second_login_waits_for_nothing(void **state) {
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->client);
     expect(w, "(close)");
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "<mechanism>PLAIN</mechanism>");
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     proxy_says(w, true, OFFER BOUND("t1"), SIZE_MAX);
     client_hears(w, "<success");
@@ -636,20 +698,17 @@ static void test_agent_session_false_memory_begins_anew(void **state) {
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->client);
     expect(w, "(close)");
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "</stream:features>");
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     proxy_says(w, true,
                "<stream:features><mechanisms xmlns='" SASL_NS
                "'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>"
                "</stream:features>",
                SIZE_MAX);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "<auth ", JOE_SCRAM, (char *)NULL);
     proxy_says(w, true,
                "<stream:features/><challenge xmlns='" SASL_NS
@@ -677,8 +736,7 @@ static void test_agent_session_lost_link_is_made_again(void **state) {
     client_hears(w, "<presence");
     hang_up(&w->proxy);
     client_says(w, "<message id='3'/>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "<authenticate", "HT-SHA-256-NONE", JOE_HT, "<fast",
                "<user-agent", "previd=", "sm-1", "h='2'", (char *)NULL);
     assert_null(strstr(w->xml, "bind"));
@@ -691,8 +749,7 @@ static void test_agent_session_lost_link_is_made_again(void **state) {
     assert_null(strstr(w->heard, "stream"));
     /* And again, by the token that came with that. */
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "HT-SHA-256-NONE", "h='3'", (char *)NULL);
     say_resumed(w, "t2", 3, "t3");
     expect(w, "<inactive");
@@ -713,7 +770,7 @@ static void test_agent_session_older_tersed_gets_older_frames(void **state) {
     expect(w, "see you tomorrow");
     assert_false(w->in_plain); /* docs/text.md */
     hang_up(&w->proxy);
-    accept_proxy(w);
+    accept_at(w, w->listening);
     w->revision = 0;
     expect(w, "im.example.net");
     expect(w, "HT-SHA-256-NONE");
@@ -726,11 +783,9 @@ static void test_agent_session_older_tersed_gets_older_frames(void **state) {
 static void test_agent_session_early_auth_is_taken(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER "<auth xmlns='" SASL_NS
-                          "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    greet(w,
+          "<auth xmlns='" SASL_NS "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
+    meet(w);
     proxy_says(w, true, OFFER, SIZE_MAX);
     expect_all(w, "<authenticate", JOE_PLAIN, (char *)NULL);
     proxy_says(w, false, BOUND("t1"), SIZE_MAX);
@@ -741,12 +796,7 @@ static void test_agent_session_early_auth_is_taken(void **state) {
 static void test_agent_session_registration_passes(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     client_says(w, "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/>"
                    "</iq>");
     expect_all(w, "<iq", "jabber:iq:register", (char *)NULL);
@@ -772,8 +822,7 @@ static void test_agent_session_link_lost_before_bind(void **state) {
     log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
     bind_resource(w);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "HT-SHA-256-NONE", "h='0'", (char *)NULL);
     say_resumed(w, "t1", 0, "t2");
     client_says(w, "<presence/>");
@@ -797,8 +846,7 @@ static void test_agent_session_tersed_that_cannot_prove_is_left(void **state) {
     client_says(w, "<message id='1'/>");
     expect(w, "<message");
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "another", 0, "t2");
     client_hears(w, "remote-connection-failed");
@@ -815,9 +863,7 @@ static void test_agent_session_refused_token_ends_it(void **state) {
 
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     client_hears(w, "remote-connection-failed");
     client_hears(w, "</stream:stream>");
@@ -829,9 +875,7 @@ static void test_agent_session_refused_token_then_password(void **state) {
 
     come_up(w, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     expect_all(w, "<authenticate", "PLAIN", JOE_PLAIN,
                "previd=", "<request-token", (char *)NULL);
@@ -851,9 +895,7 @@ static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
 
     come_up(w, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     expect(w, "PLAIN");
     proxy_says(w, false,
@@ -869,12 +911,7 @@ static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
 static void test_agent_session_without_management_ends_with_link(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     auth(w, "PLAIN", JOE_PLAIN);
     expect(w, "<authenticate");
     proxy_says(w, false,
@@ -916,8 +953,7 @@ static void test_agent_session_shutdown_is_no_end_with_password(void **state) {
                "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:"
                "xmpp-streams'/></stream:error></stream:stream>",
                SIZE_MAX);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     assert_null(strstr(w->heard, "stream:error"));
 }
@@ -933,6 +969,87 @@ static void test_agent_session_acknowledgement_rides(void **state) {
     expect_all(w, "<a ", "h='2'", (char *)NULL);
     proxy_says(w, false, "<r xmlns='" SM_NS "'/>", SIZE_MAX);
     expect_all(w, "<a ", "h='2'", (char *)NULL);
+}
+
+/* On each connection, with what tersed is to know of heartbeats. */
+static void test_agent_session_says_what_may_wait(void **state) {
+    static const uint32_t wait = 10, bytes = 2048;
+    struct world *w = *state;
+
+    w->agent.bridge.heartbeat = 60;
+    w->agent.bridge.wait = &wait;
+    w->agent.bridge.wait_bytes = &bytes;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
+    hang_up(&w->proxy);
+    w->n_open = 0;
+    meet(w);
+    expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
+}
+
+/* Whatever there is of heartbeats; and what is not said is left out. */
+static void test_agent_session_says_no_more_than_it_wants(void **state) {
+    static const uint32_t nothing = 0;
+    struct world *w = *state;
+
+    w->agent.bridge.wait_bytes = &nothing;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    expect_beside(w, "\xc0\x01\x00");
+    assert_null(memmem(w->open, w->n_open, "\xb8\x01", 2));
+    assert_null(memmem(w->open, w->n_open, "\xa8\x01", 2));
+}
+
+/* An agent that asks soon for what tersed owes it. */
+static void come_up_in_a_hurry(struct world *w, uint32_t wait_ms) {
+    w->beats = true;
+    w->agent.bridge.heartbeat = 60;
+    w->agent.doubt_ms = 150;
+    w->agent.wait_ms = wait_ms;
+    w->agent.beat_most = 1000000;
+    w->agent.pong_ms = 10000;
+    atomic_store(&w->agent.beat_ms, 1000000);
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+}
+
+static void test_agent_session_asks_for_what_is_owed(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, UINT32_MAX);
+    client_says(w, "<message id='1'/>");
+    expect(w, "1");
+    expect(w, "(ping)");
+    proxy_says(w, false, "<a xmlns='" SM_NS "' h='1'/>", SIZE_MAX);
+    expect_silence(w, 600);
+    /* Of this one tersed tells late. */
+    client_says(w, "<message to='a@b'><received xmlns='urn:xmpp:receipts' "
+                   "id='m'/></message>");
+    expect(w, "received");
+    expect_silence(w, 600);
+}
+
+/* tersed may hold back what it owes to a program that nobody looks at. */
+static void test_agent_session_inactive_waits_for_what_may_wait(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, 1000);
+    client_says(w, "<inactive xmlns='urn:xmpp:csi:0'/><message id='1'/>");
+    expect(w, "<inactive");
+    expect(w, "1");
+    expect_silence(w, 1000);
+    expect(w, "(ping)");
+}
+
+static void test_agent_session_active_waits_no_more(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, UINT32_MAX);
+    client_says(w, "<inactive xmlns='urn:xmpp:csi:0'/><message id='1'/>");
+    expect(w, "<inactive");
+    expect(w, "1");
+    expect_silence(w, 600);
+    client_says(w, "<active xmlns='urn:xmpp:csi:0'/>");
+    expect(w, "<active");
+    expect(w, "(ping)");
 }
 
 static void test_agent_session_too_many_acknowledged_is_error(void **state) {
@@ -997,8 +1114,7 @@ static void test_agent_session_client_leaves_while_lost(void **state) {
     hang_up(&w->proxy);
     client_says(w, "<message id='last'/></stream:stream>");
     client_hears(w, "</stream:stream>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "t1", 0, "t2");
     expect(w, "last");
@@ -1017,8 +1133,7 @@ static void test_agent_session_client_leaves_and_link_breaks(void **state) {
     expect(w, "(close)");
     hang_up(&w->proxy);
     client_hears(w, "</stream:stream>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "t1", 0, "t2");
     expect(w, "last");
@@ -1030,9 +1145,7 @@ static void test_agent_session_hint_makes_a_new_connection(void **state) {
 
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     agent_reconnect(&w->agent);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     say_resumed(w, "t1", 0, "t2");
     client_says(w, "<presence/>");
     expect(w, "<presence");
@@ -1057,6 +1170,126 @@ static void test_agent_session_next_proxy_is_tried(void **state) {
     w->agent.n_proxies = 2;
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     assert_int_equal(atomic_load(&w->agent.proxy), 1);
+}
+
+/* ---- where a session is held
+ * ------------------------------------------------------------------------- */
+
+/* Logs in at a tersed that says that it is found at that port. */
+static void come_up_located(struct world *w, uint16_t port,
+                            const char *mechanism, const char *data) {
+    w->agent.follows = true;
+    snprintf(w->enabled, sizeof(w->enabled), " location='127.0.0.1:%u'",
+             (unsigned)port);
+    come_up(w, mechanism, data);
+}
+
+static void exchange(struct world *w) {
+    client_says(w, "<message id='last'/>");
+    expect(w, "last");
+    assert_null(strstr(w->heard, "stream"));
+}
+
+/* Each time, though <resumed/> does not say it again; a new client goes where
+ * all do. */
+static void test_agent_session_returns_to_its_location(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    meet_back_at(w, there, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    agent_reconnect(&w->agent);
+    meet_back_at(w, there, "HT-SHA-256-NONE");
+    say_resumed(w, "t2", 0, "t3");
+    exchange(w);
+    assert_int_equal(atomic_load(&w->agent.proxy), 0);
+    hang_up(&there);
+}
+
+/* Without a password the token is all there is, so it is tried at home: it may
+ * be the same tersed. And then that is where it is. */
+static void test_agent_session_location_that_is_gone_is_left(void **state) {
+    struct world *w = *state;
+
+    come_up_located(w, 1, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    meet_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    hang_up(&w->proxy);
+    meet_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t2", 0, "t3");
+    exchange(w);
+}
+
+/* The network came back between the two attempts: the token is still good where
+ * it was made. */
+static void test_agent_session_refused_token_is_good_elsewhere(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_at(w, there);
+    meet_back(w, "HT-SHA-256-NONE"); /* that one was hung up on */
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    meet_back_at(w, there, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    exchange(w);
+    hang_up(&there);
+}
+
+/* There it is known whether it is good. */
+static void test_agent_session_refused_at_its_location_is_over(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    meet_back_at(w, there, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    client_hears(w, "remote-connection-failed");
+    hang_up(&there);
+}
+
+/* With one, others need no token. */
+static void test_agent_session_password_is_for_other_places(void **state) {
+    struct world *w = *state;
+
+    come_up_located(w, 1, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    meet_back(w, JOE_PLAIN);
+    say_resumed(w, "t1", 0, "t2");
+    exchange(w);
+}
+
+static void test_agent_session_does_not_follow_unasked(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+    struct pollfd fd = {.fd = there, .events = POLLIN};
+
+    snprintf(w->enabled, sizeof(w->enabled), " location='127.0.0.1:%u'",
+             (unsigned)port);
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    meet_back(w, "HT-SHA-256-NONE");
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    hang_up(&there);
+}
+
+static void test_agent_session_does_not_follow_to_nowhere(void **state) {
+    struct world *w = *state;
+
+    w->agent.follows = true;
+    strcpy(w->enabled, " location='*:1'");
+    come_up(w, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    meet_back(w, "HT-SHA-256-NONE"); /* which is good here, then */
 }
 
 static void test_agent_table_ends_everywhere(void **state) {
@@ -1108,6 +1341,11 @@ int main(void) {
         t(test_agent_session_conflict_is_the_clients_affair),
         t(test_agent_session_shutdown_is_no_end_with_password),
         t(test_agent_session_acknowledgement_rides),
+        t(test_agent_session_says_what_may_wait),
+        t(test_agent_session_says_no_more_than_it_wants),
+        t(test_agent_session_asks_for_what_is_owed),
+        t(test_agent_session_inactive_waits_for_what_may_wait),
+        t(test_agent_session_active_waits_no_more),
         t(test_agent_session_too_many_acknowledged_is_error),
         t(test_agent_session_full_outbox_holds_the_client_up),
         t(test_agent_session_client_gone_closes_the_session),
@@ -1116,6 +1354,13 @@ int main(void) {
         t(test_agent_session_hint_makes_a_new_connection),
         t(test_agent_session_gives_up),
         t(test_agent_session_next_proxy_is_tried),
+        t(test_agent_session_returns_to_its_location),
+        t(test_agent_session_location_that_is_gone_is_left),
+        t(test_agent_session_refused_token_is_good_elsewhere),
+        t(test_agent_session_refused_at_its_location_is_over),
+        t(test_agent_session_password_is_for_other_places),
+        t(test_agent_session_does_not_follow_unasked),
+        t(test_agent_session_does_not_follow_to_nowhere),
         cmocka_unit_test(test_agent_table_ends_everywhere),
     };
 
