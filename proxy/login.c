@@ -722,9 +722,34 @@ static void early_stanza(struct session *s, const struct terse_node *node) {
     s->login->early++;
 }
 
+/* Whether the server answers for itself or for the account (RFC 6120 section
+ * 8.1.2.1); a contact's iq may have any id. Before a resource is bound, nobody
+ * else is heard. */
+static bool is_answer(const struct session *s, const struct terse_node *node) {
+    const char *jid = s->login->jid, *at = strchr(jid, '@');
+    size_t bare = strcspn(jid, "/");
+    struct terse_str type, from;
+
+    if (!terse_node_attr(node, "", "type", &type) ||
+        !(is(type, "result") || is(type, "error")))
+        return false;
+    if (!*jid || !terse_node_attr(node, "", "from", &from))
+        return true;
+    if (from.n >= bare && memcmp(from.p, jid, bare) == 0 &&
+        (from.n == bare || from.p[bare] == '/'))
+        return true;
+    at = at ? at + 1 : jid;
+    return from.n == (size_t)(jid + bare - at) &&
+           memcmp(from.p, at, from.n) == 0;
+}
+
 static void iq(struct session *s, const struct terse_node *node) {
     struct login *login = s->login;
 
+    if (!is_answer(s, node)) {
+        early_stanza(s, node);
+        return;
+    }
     if (login->step == LOGIN_BIND && id_is(node, "terse-bind")) {
         bound(s, node);
     } else if (login->step == LOGIN_EXTRAS &&

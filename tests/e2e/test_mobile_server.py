@@ -209,6 +209,29 @@ class Hasty(Managed):
         return answer
 
 
+class Overheard(Managed):
+    """A contact knows which ids tersed uses, and is quicker than the server."""
+
+    def answer(self, element):
+        answer = super().answer(element)
+        if element.get('id') == 'terse-carbons':
+            return ''.join(
+                f"<iq type='{kind}' id='terse-carbons' from='{who}'/>"
+                for kind, who in (('result', f'mallory@{FAKE}/r'),
+                                  ('get', f'user@{FAKE}/other'))) + answer
+        return answer
+
+
+async def test_a_contacts_iq_is_no_answer_to_tersed(world):
+    fake, tersed = await scripted(world, kind=Overheard)
+    phone, _, session = await enter(fake, tersed)
+    for who in (f'mallory@{FAKE}/r', f'user@{FAKE}/other'):
+        iq = await phone.expect(lambda e: e.tag == CLIENT + 'iq')
+        assert iq.get('id') == 'terse-carbons' and iq.get('from') == who
+    await session.send(message('still here'))
+    await hear(phone, 'still here')
+
+
 async def test_what_the_server_did_not_count_is_sent_again(world):
     """And the counts stay true: else what was last would come with each return."""
     fake, tersed = await scripted(world, kind=Hasty)
