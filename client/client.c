@@ -44,6 +44,7 @@ void terse_client_options_init(struct terse_client_options *options) {
     options->ack_ms = 20000;
     options->heartbeat_ms = 1680000;
     options->answer_ms = 15000;
+    options->wait_ms = options->wait_bytes = TERSE_CLIENT_UNSAID;
     options->login_ms = 30000;
     options->close_ms = 5000;
     options->recv_frames = 1024;
@@ -52,8 +53,9 @@ void terse_client_options_init(struct terse_client_options *options) {
     options->iqs = 256;
 }
 
-/* Silence before a ping, to begin with. */
-enum { BEAT_FIRST_MS = 240000 };
+/* Silence before a ping, to begin with. And the most for that, and for what may
+ * wait. */
+enum { BEAT_FIRST_MS = 240000, DAY_MS = 86400000 };
 
 /* ---- codec
  * ------------------------------------------------------------------------ */
@@ -162,7 +164,8 @@ static bool sound(const struct terse_client_options *o) {
            o->recv_frames && o->recv_bytes && o->send_bytes &&
            o->outbox_stanzas && o->outbox_bytes && o->connect_ms &&
            o->answer_ms && device && (!o->device || o->device[0]) &&
-           o->heartbeat_ms <= 86400000;
+           o->heartbeat_ms <= DAY_MS &&
+           (o->wait_ms <= DAY_MS || o->wait_ms == TERSE_CLIENT_UNSAID);
 }
 
 /* Nothing may look at the caller's strings later. */

@@ -8,8 +8,13 @@ static bool is(struct terse_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
 }
 
-/* Field 12 and 21 of Frame, see docs/wire.md. */
-enum { TAG_PING = 0x60, FIELD_BEAT = 21 };
+/* Fields 12, 21, 23 and 24 of Frame, see docs/wire.md. */
+enum {
+    TAG_PING = 0x60,
+    FIELD_BEAT = 21,
+    FIELD_WAIT = 23,
+    FIELD_WAIT_BYTES = 24,
+};
 
 /* ---- out
  * ----------------------------------------------------------------------- */
@@ -38,17 +43,34 @@ static enum net_err put_wire(struct terse_client *client) {
                : net_conn_write(client->conn, terse_buf_data(&client->wire), n);
 }
 
-/* Beside our first header: that we know heartbeats (docs/wire.md). */
-static enum terse_err say_beat(struct terse_client *client) {
-    uint32_t v = (client->options.heartbeat_ms + 999) / 1000;
-    uint8_t said[8] = {FIELD_BEAT << 3 | 0x80, FIELD_BEAT >> 4};
-    size_t n = 2;
+static size_t put_varint(uint8_t *p, uint32_t v) {
+    size_t n = 0;
 
-    if (client->said_open || !v)
-        return TERSE_OK;
     for (; v >= 0x80; v >>= 7)
-        said[n++] = (uint8_t)(v | 0x80);
-    said[n++] = (uint8_t)v;
+        p[n++] = (uint8_t)(v | 0x80);
+    p[n++] = (uint8_t)v;
+    return n;
+}
+
+static size_t put_field(uint8_t *p, uint32_t field, uint32_t v) {
+    size_t n = put_varint(p, field << 3);
+
+    return n + put_varint(p + n, v);
+}
+
+/* Beside our first header: that we know heartbeats, and what may wait
+ * (docs/wire.md). */
+static enum terse_err say_bounds(struct terse_client *client) {
+    const struct terse_client_options *o = &client->options;
+    uint8_t said[24];
+    size_t n = 0;
+
+    if (o->heartbeat_ms)
+        n += put_field(said, FIELD_BEAT, (o->heartbeat_ms + 999) / 1000);
+    if (o->wait_ms != TERSE_CLIENT_UNSAID)
+        n += put_field(said + n, FIELD_WAIT, o->wait_ms / 1000);
+    if (o->wait_bytes != TERSE_CLIENT_UNSAID)
+        n += put_field(said + n, FIELD_WAIT_BYTES, o->wait_bytes);
     return terse_buf_append(&client->wire, said, n);
 }
 
@@ -58,7 +80,7 @@ bool client_put(struct terse_client *client, const void *frame, size_t n) {
     enum net_err err;
 
     if (!packed && !client->said_open) {
-        packed = say_beat(client);
+        packed = say_bounds(client);
         client->said_open = true;
     }
     err = packed ? NET_ENOMEM : put_wire(client);

@@ -153,6 +153,9 @@ enum terse_client_switch {
     TERSE_CLIENT_OFF,
 };
 
+/* In place of a number: the other end is told none. */
+#define TERSE_CLIENT_UNSAID UINT32_MAX
+
 /* The library's thread calls these; see "callbacks" above. */
 struct terse_client_callbacks {
     /* Logged in: stanzas may be sent. Once for each connection;
@@ -274,6 +277,18 @@ struct terse_client_options {
     /* For the answer to that, and for any sign of life after a stanza was sent.
      * (15000) */
     uint32_t answer_ms;
+
+    /* For how long, and how much of it, tersed may hold back what can wait
+     * (presence, chat states, acknowledgements) while nobody looks
+     * (terse_client_inactive). tersed has bounds of its own, 60 s and 8 KiB if
+     * its operator did not choose others: this can only ask for less. Said with
+     * each connection (docs/wire.md, "What may wait").
+     *
+     * wait_ms: whole seconds count, what is below one is cut off; 0 to 86400000
+     * (a day); 0: nothing waits. wait_bytes: with what it costs tersed to keep
+     * them, about 60 bytes a stanza; 0: nothing waits for another.
+     * TERSE_CLIENT_UNSAID: as tersed likes. (TERSE_CLIENT_UNSAID, both) */
+    uint32_t wait_ms, wait_bytes;
 
     /* What terse_client_export gave, for the same account: goes on from there.
      * TERSE_CLIENT_EARG from terse_client_new if it is something else. Copied.

@@ -10,7 +10,7 @@
  *   resend=yes|no reconnect=off restore=FILE (if it is there)
  *   login_ms= connect_ms= close_ms= ack_ms= answer_ms= heartbeat_ms=
  *   retry_least_ms= retry_most_ms= retries= outbox_stanzas= outbox_bytes=
- *   recv_frames= send_bytes=
+ *   recv_frames= send_bytes= wait_ms= wait_bytes=
  * and of the driver:
  *   presence=1   sends <presence/> whenever a session begins
  *   quiet=1      no line for "delivery … sent" and "… queued"
@@ -270,6 +270,8 @@ static bool set_number(const char *name, const char *value) {
         {"retry_least_ms", &options.retry_least_ms},
         {"retry_most_ms", &options.retry_most_ms},
         {"retries", &options.retries},
+        {"wait_ms", &options.wait_ms},
+        {"wait_bytes", &options.wait_bytes},
         {"outbox_stanzas", &options.outbox_stanzas},
         {"recv_frames", &options.recv_frames},
     };

@@ -11,11 +11,12 @@
 #include <cmocka.h>
 #include <gsasl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FAKE_TIMEOUT = 10 };
+enum { FAKE_TIMEOUT = 10, TAG_OPEN = 0x6a, TAG_PING = 0x60 };
 
 void fake_fail(struct fake *fake, const char *text) {
     if (!fake->failure[0])
@@ -98,8 +99,15 @@ void fake_stop(struct fake *fake) {
 /* ---- frames
  * ------------------------------------------------------------------ */
 
-/* The next frame; NULL at the end of the stream. */
-static const uint8_t *next_frame(struct fake *fake, size_t *n) {
+static void keep_open(struct fake *fake, const uint8_t *frame, size_t n) {
+    if (frame[0] != TAG_OPEN || n > sizeof(fake->open))
+        return;
+    memcpy(fake->open, frame, n);
+    fake->n_open = n;
+}
+
+/* The next frame as it came; NULL at the end of the stream. */
+static const uint8_t *next_raw(struct fake *fake, size_t *n) {
     uint8_t bytes[4096];
     const uint8_t *frame;
 
@@ -110,13 +118,8 @@ static const uint8_t *next_frame(struct fake *fake, size_t *n) {
             fake_fail(fake, "bad framing");
             return NULL;
         }
-        if (frame) {
-            if (terse_peer_unpack(fake->peer, frame, *n, &fake->work,
-                                  &fake->plain))
-                fake_fail(fake, "state that was not agreed");
-            *n = fake->plain.len;
-            return terse_buf_data(&fake->plain);
-        }
+        if (frame)
+            return frame;
         got = recv(fake->fd, bytes, sizeof(bytes), 0);
         if (got < 0)
             fake_fail(fake, "nothing came");
@@ -127,6 +130,19 @@ static const uint8_t *next_frame(struct fake *fake, size_t *n) {
             return NULL;
         }
     }
+}
+
+/* The same without its state. */
+static const uint8_t *next_frame(struct fake *fake, size_t *n) {
+    const uint8_t *frame = next_raw(fake, n);
+
+    if (!frame)
+        return NULL;
+    keep_open(fake, frame, *n);
+    if (terse_peer_unpack(fake->peer, frame, *n, &fake->work, &fake->plain))
+        fake_fail(fake, "state that was not agreed");
+    *n = fake->plain.len;
+    return terse_buf_data(&fake->plain);
 }
 
 static char *frame_xml(struct fake *fake, const uint8_t *frame, size_t n) {
@@ -173,6 +189,62 @@ void fake_expect(struct fake *fake, const char *text) {
     }
 }
 
+static uint64_t take_varint(const uint8_t **p, const uint8_t *end) {
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; *p < end; shift += 7) {
+        v |= (uint64_t)(**p & 0x7f) << shift;
+        if (!(*(*p)++ & 0x80))
+            break;
+    }
+    return v;
+}
+
+void fake_expect_beside(struct fake *fake, uint32_t field, int64_t value) {
+    const uint8_t *p = fake->open, *end = p + fake->n_open;
+    int64_t found = -1;
+
+    while (p < end) {
+        uint64_t tag = take_varint(&p, end), v = take_varint(&p, end);
+
+        if ((tag & 7) == 2)
+            p += v;
+        else if (tag >> 3 == field)
+            found = (int64_t)v;
+    }
+    if (found != value)
+        fake_fail(fake, "not what the Open should say beside it");
+}
+
+void fake_expect_ping(struct fake *fake) {
+    const uint8_t *frame;
+    size_t n;
+
+    if (fake->failure[0])
+        return;
+    frame = next_raw(fake, &n);
+    if (!frame || n != 2 || frame[0] != TAG_PING || frame[1] != 1)
+        fake_fail(fake, "expected a ping");
+}
+
+void fake_pong(struct fake *fake) {
+    const uint8_t pong[] = {2, TAG_PING, 0};
+
+    fake_send_raw(fake, pong, sizeof(pong));
+}
+
+void fake_expect_silence(struct fake *fake, int ms) {
+    struct pollfd fd = {.fd = fake->fd, .events = POLLIN};
+    const uint8_t *frame;
+    size_t n;
+
+    if (fake->failure[0])
+        return;
+    if (net_framer_next(&fake->framer, &frame, &n) || frame ||
+        poll(&fd, 1, ms) != 0)
+        fake_fail(fake, "expected silence");
+}
+
 void fake_expect_eof(struct fake *fake) {
     uint8_t byte;
     size_t n;
@@ -197,12 +269,16 @@ void fake_send_raw(struct fake *fake, const void *p, size_t n) {
 }
 
 static void send_frame(struct fake *fake, struct terse_buf *frame) {
+    static const uint8_t beats[] = {0xa8, 0x01, 60}; /* terse.Frame, 21 */
     uint8_t header[NET_HEADER_MAX];
     size_t n;
 
     if (terse_peer_pack(fake->peer, terse_buf_data(frame), frame->len,
                         &fake->work, &fake->wire))
         fake_fail(fake, "no frame");
+    if (fake->beats && terse_buf_data(frame)[0] == TAG_OPEN &&
+        terse_buf_append(&fake->wire, beats, sizeof(beats)))
+        fake_fail(fake, "no memory");
     n = net_framer_header(&fake->framer, fake->wire.len, header);
     fake_send_raw(fake, header, n);
     fake_send_raw(fake, terse_buf_data(&fake->wire), fake->wire.len);
@@ -489,4 +565,52 @@ void fake_login2(struct fake *fake, const char *inner) {
         fake_success2(fake, data, inner);
     else
         fake_fail(fake, "not logged in");
+}
+
+/* By Python's hmac: what the owner of FAKE_TOKEN says first. */
+void fake_expect_return(struct fake *fake, const char *h) {
+    char text[64];
+
+    fake_expect(fake, "<open");
+    fake_expect(fake, "mechanism='HT-SHA-256-NONE'");
+    snprintf(text, sizeof(text), " h='%s'", h);
+    if (!fake->last ||
+        !strstr(fake->last, "cm9tZW8AtDOm0QjWCVRxKhnO76cAp6fJ6lv/"
+                            "Q3w8ps0bfsXckdQ=") ||
+        !strstr(fake->last, "previd='one'") || !strstr(fake->last, text))
+        fake_fail(fake, fake->last ? fake->last : "no <authenticate/>");
+    fake_send_open(fake);
+    fake_send(fake, "<stream:features/>");
+}
+
+/* ---- the test's side
+ * -------------------------------------------------------------------- */
+
+struct terse_client_options fake_options(const struct fake *fake) {
+    struct terse_client_options options;
+
+    terse_client_options_init(&options);
+    options.clear = true;
+    options.host = "127.0.0.1";
+    options.port = fake->port;
+    options.jid = FAKE_JID;
+    options.password = FAKE_PASSWORD;
+    options.reconnect = TERSE_CLIENT_ON;
+    options.retry_least_ms = options.retry_most_ms = 20;
+    options.close_ms = 300;
+    return options;
+}
+
+struct terse_client_status fake_await_ready(struct terse_client *client,
+                                            uint32_t n) {
+    struct terse_client_status status;
+
+    for (int i = 0; i < 1000; i++) {
+        terse_client_status(client, &status);
+        if (status.ready && status.sessions + status.resumptions == n)
+            return status;
+        fake_sleep(5);
+    }
+    fail_msg("not ready: %s", status.lost.text);
+    return status;
 }

@@ -13,6 +13,21 @@
 #define FAKE_DOMAIN "example.net"
 #define FAKE_JID FAKE_USER "@" FAKE_DOMAIN "/orchard"
 
+/* What a login gets, and what a return by that token does. */
+#define FAKE_TOKEN "c2VjcmV0LXRva2VuLTAxMjM0NTY3ODk="
+/* By Python's hmac: what the owner of FAKE_TOKEN answers. */
+#define FAKE_ANSWER "oqL+Anhoj+titz7okVNcvIGTAKAtopc0d++xigDGhn8="
+#define FAKE_ENABLED(more)                                                     \
+    "<bound xmlns='" PHONE_NS_BIND2 "'><enabled xmlns='" PHONE_NS_SM           \
+    "' id='one' resume='true'" more "/></bound>"
+#define FAKE_BOUND FAKE_ENABLED("")
+#define FAKE_NEXT                                                              \
+    "<token xmlns='" PHONE_NS_FAST "' token='" FAKE_TOKEN                      \
+    "' expiry='2030-01-01T00:00:00Z'/>"
+#define FAKE_BOUND_TOKEN FAKE_BOUND FAKE_NEXT
+#define FAKE_RESUMED(h)                                                        \
+    "<resumed xmlns='" PHONE_NS_SM "' h='" h "' previd='one'/>"
+
 struct fake {
     struct client_codec *codec;
     struct net_framer framer;
@@ -24,6 +39,9 @@ struct fake {
     pthread_t thread;
     void (*script)(struct fake *fake);
     void *arg;
+    bool beats;        /* its Open says that it knows heartbeats */
+    uint8_t open[256]; /* the client's last Open, as it came on the wire */
+    size_t n_open;
     char *last;        /* XML of the last frame that was expected */
     char failure[512]; /* the first, or "" */
 };
@@ -39,6 +57,11 @@ void fake_stop(struct fake *fake);
 /* The next frame must hold this text in its XML ("<open" for an Open, "<close"
  * for a Close). */
 void fake_expect(struct fake *fake, const char *text);
+/* The next frame must be a ping; it is not answered. */
+void fake_expect_ping(struct fake *fake);
+void fake_pong(struct fake *fake);
+/* Nothing may come for so long. */
+void fake_expect_silence(struct fake *fake, int ms);
 /* The client must close the connection. */
 void fake_expect_eof(struct fake *fake);
 void fake_send(struct fake *fake, const char *xml);
@@ -51,6 +74,9 @@ void fake_sleep(unsigned ms);
 /* Answers an iq: the id is that of the last frame expected. %s in xml is it. */
 void fake_answer(struct fake *fake, const char *xml);
 void fake_fail(struct fake *fake, const char *text);
+/* The last Open must say that number in a field of Frame beside it; -1: must
+ * not have it. */
+void fake_expect_beside(struct fake *fake, uint32_t field, int64_t value);
 
 /* Preface, Open and features that offer these mechanisms ("A B"). */
 void fake_offer(struct fake *fake, const char *mechanisms);
@@ -70,5 +96,17 @@ bool fake_sasl2(struct fake *fake, const char *mechanism, char data[512]);
 void fake_success2(struct fake *fake, const char *data, const char *inner);
 /* Header, offer, SASL2 and success, for a client that says all at once. */
 void fake_login2(struct fake *fake, const char *inner);
+/* A return in one flight: the client must know FAKE_TOKEN and the session
+ * 'one', with that h. Header and empty features have been sent. */
+void fake_expect_return(struct fake *fake, const char *h);
+
+/* ---- the test's side
+ * -------------------------------------------------------------------- */
+
+/* Of a client in the blocking style that reconnects, fast. */
+struct terse_client_options fake_options(const struct fake *fake);
+/* Until the client is ready for the nth time. */
+struct terse_client_status fake_await_ready(struct terse_client *client,
+                                            uint32_t n);
 
 #endif

@@ -12,16 +12,6 @@
 
 enum { WAIT = 8000 };
 
-#define TOKEN "c2VjcmV0LXRva2VuLTAxMjM0NTY3ODk="
-/* By Python's hmac: what the owner of TOKEN answers. */
-#define ANSWER "oqL+Anhoj+titz7okVNcvIGTAKAtopc0d++xigDGhn8="
-#define BOUND                                                                  \
-    "<bound xmlns='" PHONE_NS_BIND2 "'><enabled xmlns='" PHONE_NS_SM           \
-    "' id='one' resume='true'/></bound>"
-#define BOUND_TOKEN                                                            \
-    BOUND "<token xmlns='" PHONE_NS_FAST "' token='" TOKEN                     \
-          "' expiry='2030-01-01T00:00:00Z'/>"
-#define RESUMED(h) "<resumed xmlns='" PHONE_NS_SM "' h='" h "' previd='one'/>"
 #define HELLO "<message from='a@b'><body>hello</body></message>"
 
 /* What a script and its test tell each other, beside the wire. */
@@ -32,21 +22,6 @@ static void await_stage(int n) {
         fake_sleep(5);
 }
 
-static struct terse_client_options blocking(const struct fake *fake) {
-    struct terse_client_options options;
-
-    terse_client_options_init(&options);
-    options.clear = true;
-    options.host = "127.0.0.1";
-    options.port = fake->port;
-    options.jid = FAKE_JID;
-    options.password = FAKE_PASSWORD;
-    options.reconnect = TERSE_CLIENT_ON;
-    options.retry_least_ms = options.retry_most_ms = 20;
-    options.close_ms = 300;
-    return options;
-}
-
 static struct terse_client *begin(struct fake *fake,
                                   void (*script)(struct fake *fake)) {
     struct terse_client_options options;
@@ -54,7 +29,7 @@ static struct terse_client *begin(struct fake *fake,
 
     atomic_store(&stage, 0);
     fake_start(fake, script, NULL);
-    options = blocking(fake);
+    options = fake_options(fake);
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_OK);
     return client;
@@ -63,21 +38,6 @@ static struct terse_client *begin(struct fake *fake,
 static void end(struct fake *fake, struct terse_client *client) {
     terse_client_free(client);
     fake_stop(fake);
-}
-
-/* Until the client is ready for the nth time. */
-static struct terse_client_status await_ready(struct terse_client *client,
-                                              uint32_t n) {
-    struct terse_client_status status;
-
-    for (int i = 0; i < 1000; i++) {
-        terse_client_status(client, &status);
-        if (status.ready && status.sessions + status.resumptions == n)
-            return status;
-        fake_sleep(5);
-    }
-    fail_msg("not ready: %s", status.lost.text);
-    return status;
 }
 
 static enum terse_client_delivery await_delivery(struct terse_client *client,
@@ -120,31 +80,15 @@ static void hear(struct terse_client *client, const char *body) {
  * ---------------------------------------------------------------
  */
 
-/* The token, by Python's hmac, and what was there to resume. */
-static void expect_return(struct fake *fake, const char *h) {
-    char text[64];
-
-    fake_expect(fake, "<open");
-    fake_expect(fake, "mechanism='HT-SHA-256-NONE'");
-    snprintf(text, sizeof(text), " h='%s'", h);
-    if (!fake->last ||
-        !strstr(fake->last, "cm9tZW8AtDOm0QjWCVRxKhnO76cAp6fJ6lv/"
-                            "Q3w8ps0bfsXckdQ=") ||
-        !strstr(fake->last, "previd='one'") || !strstr(fake->last, text))
-        fake_fail(fake, fake->last ? fake->last : "no <authenticate/>");
-    fake_send_open(fake);
-    fake_send(fake, "<stream:features/>");
-}
-
 static void lose_and_resume(struct fake *fake) {
-    fake_login2(fake, BOUND_TOKEN);
+    fake_login2(fake, FAKE_BOUND_TOKEN);
     fake_send(fake, HELLO);
     fake_expect(fake, "one");
     fake_expect(fake, "two");
     fake_expect(fake, "<ping");
     fake_again(fake);
-    expect_return(fake, "1");
-    fake_success2(fake, ANSWER, RESUMED("1"));
+    fake_expect_return(fake, "1");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("1"));
     fake_expect(fake, ">two<");
     fake_expect(fake, "<ping");
     fake_answer(fake, "<iq type='result' id='%s'/>");
@@ -178,7 +122,7 @@ static void test_session_goes_on(void **state) {
                                                "<ping xmlns='urn:xmpp:ping'/>",
                                                WAIT, answered, &code),
                      TERSE_CLIENT_OK);
-    status = await_ready(client, 2);
+    status = fake_await_ready(client, 2);
     assert_int_equal(status.resumptions, 1);
     assert_int_equal(status.round_trips, 1);
     assert_true(terse_client_resumed(client));
@@ -192,13 +136,13 @@ static void test_session_goes_on(void **state) {
 }
 
 static void lose_and_begin(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_expect(fake, "keep");
     fake_expect(fake, "drop");
     fake_expect(fake, "<ping");
     fake_again(fake);
     fake_login2(fake, "<failed xmlns='" PHONE_NS_SM "'><item-not-found "
-                      "xmlns='" CLIENT_NS_STANZAS "'/></failed>" BOUND);
+                      "xmlns='" CLIENT_NS_STANZAS "'/></failed>" FAKE_BOUND);
     fake_expect(fake, ">keep<");
     fake_expect(fake, ">last<");
     fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='2'/>");
@@ -217,7 +161,7 @@ static void test_new_session_sends_again_what_it_may(void **state) {
                                          "<ping xmlns='urn:xmpp:ping'/>", WAIT,
                                          &answer),
                      TERSE_CLIENT_ELOST);
-    assert_int_equal(await_ready(client, 2).sessions, 2);
+    assert_int_equal(fake_await_ready(client, 2).sessions, 2);
     assert_false(terse_client_resumed(client));
     assert_int_equal(await_delivery(client, drop), TERSE_CLIENT_FAILED);
     post(client, "last", TERSE_CLIENT_RESEND_NO);
@@ -228,15 +172,15 @@ static void test_new_session_sends_again_what_it_may(void **state) {
 /* The login that is dropped gets to the server after the next one, and takes
  * the session from it; then somebody else does. */
 static void conflicts(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_again(fake);
     fake_expect(fake, "<open");
     fake_expect(fake, "previd='one'");
     fake_again(fake);
-    fake_login2(fake, RESUMED("0"));
+    fake_login2(fake, FAKE_RESUMED("0"));
     fake_send(fake, CONFLICT);
     fake_again(fake);
-    fake_login2(fake, RESUMED("0"));
+    fake_login2(fake, FAKE_RESUMED("0"));
     fake_send(fake, CONFLICT);
     fake_expect(fake, "<close");
 }
@@ -262,12 +206,12 @@ static void test_conflict_with_a_login_of_our_own(void **state) {
 /* tersed still has a session that the server has moved, and says so when it is
  * gone on with. */
 static void stale(struct fake *fake) {
-    fake_login2(fake, BOUND_TOKEN);
+    fake_login2(fake, FAKE_BOUND_TOKEN);
     fake_again(fake);
-    expect_return(fake, "0");
+    fake_expect_return(fake, "0");
     fake_send(fake, CONFLICT);
     fake_again(fake);
-    fake_login2(fake, RESUMED("0"));
+    fake_login2(fake, FAKE_RESUMED("0"));
     fake_send(fake, HELLO);
     fake_expect_eof(fake);
 }
@@ -277,7 +221,7 @@ static void test_session_that_was_moved_is_found(void **state) {
     struct terse_client *client = begin(&fake, stale);
 
     (void)state;
-    await_ready(client, 2);
+    fake_await_ready(client, 2);
     assert_true(terse_client_resumed(client));
     hear(client, "hello");
     end(&fake, client);
@@ -300,7 +244,7 @@ static void test_server_that_does_not_count(void **state) {
 
     (void)state;
     assert_int_equal(await_delivery(client, one), TERSE_CLIENT_UNACKED);
-    await_ready(client, 2);
+    fake_await_ready(client, 2);
     assert_false(terse_client_resumed(client));
     post(client, "two", TERSE_CLIENT_RESEND_YES);
     end(&fake, client);
@@ -310,11 +254,11 @@ static void test_server_that_does_not_count(void **state) {
  * --------------------------------------------------------- */
 
 static void resume_too_much(struct fake *fake) {
-    fake_login2(fake, BOUND_TOKEN);
+    fake_login2(fake, FAKE_BOUND_TOKEN);
     fake_expect(fake, "one");
     fake_again(fake);
-    expect_return(fake, "0");
-    fake_success2(fake, ANSWER, RESUMED("2"));
+    fake_expect_return(fake, "0");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("2"));
     fake_again(fake);
     /* Not that session again. */
     fake_expect(fake, "<open");
@@ -341,7 +285,7 @@ static void test_count_that_cannot_be_ends_the_session(void **state) {
 }
 
 static void ack_too_much(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_expect(fake, "one");
     fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='2'/>");
     fake_expect_eof(fake);
@@ -363,12 +307,12 @@ static void test_acknowledgement_of_what_was_not_sent(void **state) {
 }
 
 static void thief(struct fake *fake) {
-    fake_login2(fake, BOUND_TOKEN);
+    fake_login2(fake, FAKE_BOUND_TOKEN);
     fake_again(fake);
-    expect_return(fake, "0");
+    fake_expect_return(fake, "0");
     /* It has the id, but not the token. */
-    fake_success2(fake,
-                  "oqL+Anhoj+titz7okVNcvIGTAKAtopc0d++xigDGhn9=", RESUMED("0"));
+    fake_success2(fake, "oqL+Anhoj+titz7okVNcvIGTAKAtopc0d++xigDGhn9=",
+                  FAKE_RESUMED("0"));
     fake_expect(fake, "<close");
 }
 
@@ -391,7 +335,7 @@ static void cheat(struct fake *fake) {
     fake_expect(fake, "<open");
     fake_expect(fake, "<authenticate");
     fake_offer2(fake, "SCRAM-SHA-256");
-    fake_success2(fake, NULL, BOUND);
+    fake_success2(fake, NULL, FAKE_BOUND);
     fake_expect(fake, "<close");
 }
 
@@ -402,7 +346,7 @@ static void test_server_that_proves_nothing_is_not_believed(void **state) {
 
     (void)state;
     fake_start(&fake, cheat, NULL);
-    options = blocking(&fake);
+    options = fake_options(&fake);
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_EAUTH);
     end(&fake, client);
@@ -422,7 +366,7 @@ static void refuse_first(struct fake *fake) {
               "'><invalid-mechanism xmlns='" CLIENT_NS_SASL "'/></failure>");
     fake_expect(fake, "mechanism='SCRAM-SHA-1'");
     if (fake_sasl2(fake, "SCRAM-SHA-1", data))
-        fake_success2(fake, data, BOUND);
+        fake_success2(fake, data, FAKE_BOUND);
     await_stage(1);
     fake_again(fake);
     /* It has learnt. */
@@ -437,7 +381,7 @@ static void test_refused_mechanism_is_replaced_and_remembered(void **state) {
 
     (void)state;
     assert_string_equal(terse_client_mechanism(client), "SCRAM-SHA-1");
-    assert_int_equal(await_ready(client, 1).round_trips, 3);
+    assert_int_equal(fake_await_ready(client, 1).round_trips, 3);
     atomic_store(&stage, 1);
     fake_sleep(300);
     end(&fake, client);
@@ -460,7 +404,7 @@ static void test_plain_is_not_fallen_back_to(void **state) {
 
     (void)state;
     fake_start(&fake, refuse_all, NULL);
-    options = blocking(&fake);
+    options = fake_options(&fake);
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_EAUTH);
     end(&fake, client);
@@ -487,7 +431,7 @@ static void test_server_without_sasl2_is_known_after_once(void **state) {
     struct terse_client *client = begin(&fake, only_classic);
 
     (void)state;
-    await_ready(client, 2);
+    fake_await_ready(client, 2);
     end(&fake, client);
 }
 
@@ -495,7 +439,7 @@ static void test_server_without_sasl2_is_known_after_once(void **state) {
  * --------------------------------------------------------------- */
 
 static void wants_acks(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_send(fake, HELLO);
     fake_send(fake, HELLO);
     fake_send(fake, "<r xmlns='" PHONE_NS_SM "'/>");
@@ -516,7 +460,7 @@ static void test_only_what_was_given_out_is_acknowledged(void **state) {
     (void)state;
     atomic_store(&stage, 0);
     fake_start(&fake, wants_acks, NULL);
-    options = blocking(&fake);
+    options = fake_options(&fake);
     options.ack_ms = 300;
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_OK);
@@ -530,7 +474,7 @@ static void test_only_what_was_given_out_is_acknowledged(void **state) {
 }
 
 static void in_good_order(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_expect(fake, "one");
     fake_expect(fake, "<close");
     fake_send_close(fake);
@@ -555,7 +499,7 @@ static void test_closed_in_good_order_is_acknowledged(void **state) {
 }
 
 static void keeps_quiet(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_expect(fake, "one");
     fake_expect(fake, "two");
     await_stage(1);
@@ -573,7 +517,7 @@ static void test_full_outbox_waits_for_an_acknowledgement(void **state) {
     (void)state;
     atomic_store(&stage, 0);
     fake_start(&fake, keeps_quiet, NULL);
-    options = blocking(&fake);
+    options = fake_options(&fake);
     options.outbox_stanzas = 2;
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_OK);
@@ -590,7 +534,7 @@ static void test_full_outbox_waits_for_an_acknowledgement(void **state) {
 }
 
 static void hears_one(struct fake *fake) {
-    fake_login2(fake, BOUND);
+    fake_login2(fake, FAKE_BOUND);
     fake_send(fake, HELLO);
     fake_expect(fake, "one");
     atomic_fetch_add(&stage, 2);
@@ -615,7 +559,7 @@ static void test_cork_outlasts_a_callback(void **state) {
     (void)state;
     atomic_store(&stage, 0);
     fake_start(&fake, hears_one, NULL);
-    options = blocking(&fake);
+    options = fake_options(&fake);
     options.on.stanza = cork_and_send;
     assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
     assert_int_equal(terse_client_connect(client), TERSE_CLIENT_OK);
@@ -635,7 +579,7 @@ static void test_hosts_are_read(void **state) {
     static const char *const bad[] = {"",    ",",   "a,,b", "a,",     ":",
                                       "a:0", "a:x", "[::1", "a:70000"};
     struct fake fake = {.port = 5333};
-    struct terse_client_options options = blocking(&fake);
+    struct terse_client_options options = fake_options(&fake);
     struct terse_client *client;
 
     (void)state;
@@ -660,14 +604,14 @@ static void test_hosts_are_read(void **state) {
 }
 
 static void stays(struct fake *fake) {
-    fake_login2(fake, BOUND_TOKEN);
+    fake_login2(fake, FAKE_BOUND_TOKEN);
     fake_send(fake, HELLO);
     fake_expect(fake, "one");
     atomic_store(&stage, 1);
     await_stage(2);
     fake_again(fake);
-    expect_return(fake, "1");
-    fake_success2(fake, ANSWER, RESUMED("0"));
+    fake_expect_return(fake, "1");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("0"));
     fake_expect(fake, ">one<");
     fake_expect(fake, ">next<");
     atomic_store(&stage, 3);
@@ -710,7 +654,7 @@ static bool queued(struct terse_client *client) {
 static void test_export_goes_on_in_another_client(void **state) {
     struct fake fake;
     struct terse_client *client = begin(&fake, stays);
-    struct terse_client_options options = blocking(&fake);
+    struct terse_client_options options = fake_options(&fake);
     struct terse_client *other;
     void *blob;
     size_t n;
