@@ -380,6 +380,9 @@ bool client_sm_frame(struct terse_client *client,
 /* At the end of each event: says what is due, sets the timer. riding: frames
  * leave now. */
 void client_turn(struct terse_client *client, bool riding);
+/* Something was sent, or the client's state has changed: by when is there to be
+ * an answer? */
+void client_expect(struct terse_client *client);
 /* Bytes came. */
 void client_heard(struct terse_client *client);
 /* True if that frame, as it came, is a heartbeat; answers it. And what an Open

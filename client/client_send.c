@@ -232,13 +232,12 @@ static bool send_first(struct terse_client *client, const uint8_t *frame,
 
 void client_pump(struct terse_client *client) {
     const uint8_t *frame;
-    bool sent = false, matters = false;
+    bool sent = false;
     size_t n;
 
     while (client->state == STATE_READY && client->conn &&
            !net_conn_full(client->conn) &&
            (frame = phone_box_peek(&client->box, &n))) {
-        matters |= !terse_frame_slight(frame, n);
         if (!send_first(client, frame, n))
             return;
         sent = true;
@@ -246,8 +245,8 @@ void client_pump(struct terse_client *client) {
     if (!sent)
         return;
     /* An acknowledgement, or whatever there is. */
-    if (matters && client->sm.on && !client->expected)
-        client->expected = client_now() + client->options.answer_ms;
+    if (!client->expected)
+        client_expect(client);
     client_turn(client, true);
 }
 

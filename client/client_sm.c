@@ -94,6 +94,8 @@ static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
         return;
     }
     client->asking = false;
+    if (!phone_box_owes(&client->box))
+        client->expected = 0;
     if (more)
         pthread_cond_broadcast(&client->cond); /* there is room */
     ask_server(client);
@@ -172,13 +174,21 @@ static void learn(struct terse_client *client, bool alive) {
     client->silence = ms > most ? most : ms < least ? least : ms;
 }
 
+/* Who has asked for an acknowledgement gets it at once. */
+void client_expect(struct terse_client *client) {
+    bool held = client->inactive && client->csi && !client->asks;
+
+    client->expected = 0;
+    if (client->sm.on && phone_box_owes(&client->box))
+        client->expected = client_now() + client->options.answer_ms +
+                           phone_held_back(held, client->options.wait_ms);
+}
+
 void client_heard(struct terse_client *client) {
     client->heard = client_now();
     /* It may have been said before ours came: as long as something is not
      * acknowledged, more has to come. */
-    client->expected = client->sm.on && client->box.sent > 0
-                           ? client->heard + client->options.answer_ms
-                           : 0;
+    client_expect(client);
     if (!client->asked)
         return;
     if (client->by_silence)
@@ -274,6 +284,8 @@ static enum terse_client_err set_state(struct terse_client *client,
         err = client->why.code;
     if (!err && client->inactive != inactive) {
         client->inactive = inactive;
+        if (client->expected)
+            client_expect(client);
         client_say_state(client);
     }
     net_unlock(&client->owner);

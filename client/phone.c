@@ -71,6 +71,12 @@ uint32_t phone_sm_answer(struct phone_sm *sm, uint32_t handled) {
     return sm->in_told;
 }
 
+uint32_t phone_held_back(bool inactive, uint32_t wait_ms) {
+    if (!inactive)
+        return 0;
+    return wait_ms == UINT32_MAX ? PHONE_HELD_MS : wait_ms;
+}
+
 static bool is(struct terse_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
 }
@@ -194,11 +200,17 @@ void phone_box_sent(struct phone_box *box, bool kept) {
     box->unsent = item->next;
     item->sent = true;
     box->sent++;
+    if (!terse_frame_slight(item->frame, item->n))
+        box->owed = item->number;
     tell(box, item->number, PHONE_SENT);
     /* Without acknowledgements nothing stands before it. */
     if (!kept)
         while (box->first && box->first != box->unsent)
             drop(box, PHONE_DONE);
+}
+
+bool phone_box_owes(const struct phone_box *box) {
+    return box->sent > 0 && box->first->number <= box->owed;
 }
 
 bool phone_box_acked(struct phone_box *box, uint32_t n) {

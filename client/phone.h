@@ -60,7 +60,13 @@ uint32_t phone_sm_answer(struct phone_sm *sm, uint32_t handled);
 /* Whether that element counts: a message, presence or iq. */
 bool phone_is_stanza(const struct terse_frame_info *info);
 
-enum { PHONE_MANY = 64 };
+/* For how long, in milliseconds, the proxy may keep back an acknowledgement of
+ * what a client sends that has said that nobody looks (docs/wire.md, "What may
+ * wait"). wait_ms: what the client asked for; UINT32_MAX: for nothing, so it is
+ * what tersed does if its operator did not choose something else. */
+uint32_t phone_held_back(bool inactive, uint32_t wait_ms);
+
+enum { PHONE_MANY = 64, PHONE_HELD_MS = 60000 };
 
 /* ---- stanzas on their way out -----------------------------------------------
  */
@@ -83,6 +89,8 @@ struct phone_box {
     struct phone_item *unsent; /* the first that waits */
     uint32_t stanzas, sent;    /* of all; of those, that were sent */
     size_t bytes;              /* of all, with what their memory costs */
+    uint64_t owed;             /* number of the last that was sent and whose
+                                  acknowledgement somebody may wait for */
     uint32_t max_stanzas;      /* bounds */
     size_t max_bytes;
     uint64_t last_number;
@@ -115,6 +123,9 @@ const uint8_t *phone_box_peek(const struct phone_box *box, size_t *n);
 /* That one was sent. kept: it stays until it is acknowledged; else it is DONE.
  */
 void phone_box_sent(struct phone_box *box, bool kept);
+/* Whether something was sent, and is not acknowledged, that says more than a
+ * receipt or a chat state does: of those alone the proxy tells late. */
+bool phone_box_owes(const struct phone_box *box);
 /* The server has n more. False: so many were not sent. */
 bool phone_box_acked(struct phone_box *box, uint32_t n);
 /* The session goes on: what was sent waits again. */

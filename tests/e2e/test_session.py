@@ -389,6 +389,28 @@ async def test_silence_is_asked_about(world):
     await pair.both_ways('after')
 
 
+async def test_acknowledgement_waits_as_the_client_asks(world):
+    """Less than tersed would have it wait while nobody looks, on the first
+    connection and the next; and meanwhile nobody asks whether it is lost."""
+    tersed = start(world, coalesce='60s')
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(world.account('sdk'), f'127.0.0.1:{cable.port}',
+                          presence=0, wait_ms=1500, answer_ms=700)
+    away = world.account('away')  # keeps silent
+    loop = asyncio.get_running_loop()
+    await sdk.until('ready')
+    await sdk.do('inactive')
+    for number in '1', '2':
+        before = int((await sdk.status())['frames_out'])
+        began = loop.time()
+        await sdk.do(f'send {away}@{DOMAIN} id hello')
+        await sdk.until('delivery', number=number, **{'is': 'acked'})
+        assert 0.9 < loop.time() - began < 5
+        assert int((await sdk.status())['frames_out']) == before + 1
+        cable.cut()
+        assert (await sdk.until('ready'))['resumed'] == 'yes'
+
+
 async def test_hint_on_a_good_connection_changes_nothing(world):
     pair = await Pair.new(world)
     await pair.sdk.do('hint')

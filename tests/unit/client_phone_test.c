@@ -106,6 +106,14 @@ static void test_sm_off_counts_nothing(void **state) {
     assert_false(phone_sm_resumed(&sm, 0, &n));
 }
 
+static void test_sm_held_back_only_while_nobody_looks(void **state) {
+    (void)state;
+    assert_int_equal(phone_held_back(false, 5000), 0);
+    assert_int_equal(phone_held_back(true, 5000), 5000);
+    assert_int_equal(phone_held_back(true, 0), 0);
+    assert_int_equal(phone_held_back(true, UINT32_MAX), PHONE_HELD_MS);
+}
+
 /* ---- the box ----------------------------------------------------------------
  */
 
@@ -474,6 +482,7 @@ int main(void) {
         cmocka_unit_test(test_sm_tells_only_what_is_handled),
         cmocka_unit_test(test_sm_counts_wrap_around),
         cmocka_unit_test(test_sm_off_counts_nothing),
+        cmocka_unit_test(test_sm_held_back_only_while_nobody_looks),
         cmocka_unit_test(test_box_keeps_until_acknowledged),
         cmocka_unit_test(test_box_new_session_sends_again_what_may_be),
         cmocka_unit_test(test_box_without_acknowledgement_is_done_when_sent),
