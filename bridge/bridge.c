@@ -219,18 +219,29 @@ static size_t put_varint(uint8_t *p, uint32_t v) {
     return n;
 }
 
-/* Says beside our first header that we know heartbeats; who did not begin says
- * it only if the other end did. */
-static enum net_err say_beat(struct frame_leg *leg, struct terse_buf *wire) {
-    uint8_t said[12];
-    size_t n;
+static size_t put_field(uint8_t *p, uint32_t field, uint32_t v) {
+    size_t n = put_varint(p, field << 3);
 
-    if (leg->beat_said || !leg->bridge->heartbeat || wire->len == 0 ||
-        terse_buf_data(wire)[0] != TAG_OPEN || !(leg->dialling || leg->beat))
+    return n + put_varint(p + n, v);
+}
+
+/* Says beside our first header that we know heartbeats, and what may wait; who
+ * did not begin says the one only if the other end did, and never the other. */
+static enum net_err say_bounds(struct frame_leg *leg, struct terse_buf *wire) {
+    const struct bridge *bridge = leg->bridge;
+    uint8_t said[24];
+    size_t n = 0;
+
+    if (leg->bounds_said || wire->len == 0 ||
+        terse_buf_data(wire)[0] != TAG_OPEN)
         return NET_OK;
-    leg->beat_said = true;
-    n = put_varint(said, FIELD_BEAT << 3);
-    n += put_varint(said + n, leg->bridge->heartbeat);
+    leg->bounds_said = true;
+    if (bridge->heartbeat && (leg->dialling || leg->beat))
+        n = put_field(said, FIELD_BEAT, bridge->heartbeat);
+    if (leg->dialling && bridge->wait)
+        n += put_field(said + n, FIELD_WAIT, *bridge->wait);
+    if (leg->dialling && bridge->wait_bytes)
+        n += put_field(said + n, FIELD_WAIT_BYTES, *bridge->wait_bytes);
     return net_err_of_terse(terse_buf_append(wire, said, n));
 }
 
@@ -314,7 +325,7 @@ enum net_err frame_leg_write(struct frame_leg *leg, const void *frame,
         err = net_err_of_terse(
             terse_peer_pack(leg->peer, frame, n, &work->codec, &work->wire));
     if (!err)
-        err = say_beat(leg, &work->wire);
+        err = say_bounds(leg, &work->wire);
     if (!err)
         err = put(leg, terse_buf_data(&work->wire), work->wire.len);
     work_trim(&work->wire);

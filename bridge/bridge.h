@@ -32,6 +32,9 @@ struct bridge {
     size_t high;              /* high mark of write queues, in bytes */
     uint32_t heartbeat;       /* seconds of silence after which this end asks
                                  whether the other is there; 0: it cannot */
+    /* What a leg that dials says of how long, in seconds, and how much may wait
+     * (docs/wire.md); NULL: nothing. */
+    const uint32_t *wait, *wait_bytes;
 };
 
 /* Marks for a leg's connection: so that what one read or one frame turns into
@@ -66,7 +69,7 @@ struct frame_leg {
     bool dialling;           /* we began: we say hello first */
     bool greeted;            /* our hello is queued */
     bool opened;             /* a header went out on this leg */
-    bool beat_said;          /* the other end knows that we know heartbeats */
+    bool bounds_said;        /* what goes beside our first header */
     bool asked;              /* a ping is out, and nothing was heard since */
     bool bound;              /* the other end's first header has come */
     uint64_t sent;           /* bytes queued so far */

@@ -18,7 +18,7 @@
 #define DEFAULT_LISTEN "127.0.0.1:5222"
 enum { DEFAULT_PROXY_PORT = 5333, WRITE_QUEUE = 256 * 1024 };
 /* Of heartbeats, in milliseconds. */
-enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000 };
+enum { BEAT_LEAST = 60000, BEAT_FIRST = 240000, PONG = 15000, DOUBT = 10000 };
 /* In milliseconds: many programs write a receipt and a marker one after the
  * other. */
 enum { GATHER = 20 };
@@ -26,6 +26,9 @@ enum { GATHER = 20 };
 enum { BOX_STANZAS = 1000, BOX_BYTES = 1024 * 1024 };
 
 static uint32_t heartbeat = 1680, give_up = 300, ack = 20; /* seconds */
+/* Seconds and bytes that tersed is to let wait at most, if that was said. */
+static uint32_t wait_s, wait_bytes;
+enum { WAIT_MOST = 86400, WAIT_BYTES_MOST = 1 << 20 };
 
 static const char usage[] =
     "NAME\n"
@@ -91,6 +94,15 @@ static const char usage[] =
     "  --ack-delay SECONDS   how long an acknowledgement waits for something "
     "that\n"
     "                        goes to tersed anyway; 20 if left out\n"
+    "  --wait SECONDS        how long tersed may hold back presence, chat "
+    "states\n"
+    "                        and acknowledgements at most, while the client "
+    "is\n"
+    "                        inactive (XEP-0352); 0 to 86400, 0: not at all. "
+    "As\n"
+    "                        long as tersed likes if left out, and never "
+    "longer\n"
+    "  --wait-bytes BYTES    how much of it, likewise; 0 to 1048576\n"
     "  --heartbeat SECONDS   longest silence before tersed is asked whether "
     "it\n"
     "                        is there; 1680 if left out. It begins with 240 "
@@ -170,6 +182,8 @@ static int prepare(struct agent *agent, const char *address) {
     atomic_init(&agent->beat_ms,
                 agent->beat_most < BEAT_FIRST ? agent->beat_most : BEAT_FIRST);
     agent->pong_ms = PONG;
+    agent->doubt_ms = DOUBT;
+    agent->wait_ms = agent->bridge.wait ? wait_s * 1000 : UINT32_MAX;
     agent->give_up_ms = give_up * 1000;
     agent->box_stanzas = BOX_STANZAS;
     agent->box_bytes = BOX_BYTES;
@@ -306,13 +320,18 @@ static int run(struct agent *agent, const struct options *o) {
     return status;
 }
 
-/* A number of seconds from 1 to most; false: it is none. */
-static bool seconds(const char *text, uint32_t most, uint32_t *out) {
+/* A number up to most; false: it is none. */
+static bool number(const char *text, uint32_t most, uint32_t *out) {
     char *end;
     unsigned long v = strtoul(text, &end, 10);
 
     *out = (uint32_t)v;
-    return *text >= '0' && *text <= '9' && !*end && v >= 1 && v <= most;
+    return *text >= '0' && *text <= '9' && !*end && v <= most;
+}
+
+/* The same from 1. */
+static bool seconds(const char *text, uint32_t most, uint32_t *out) {
+    return number(text, most, out) && *out >= 1;
 }
 
 int main(int argc, char **argv) {
@@ -325,6 +344,8 @@ int main(int argc, char **argv) {
         {"allow-remote", no_argument, NULL, 'r'},
         {"heartbeat", required_argument, NULL, 'b'},
         {"ack-delay", required_argument, NULL, 'k'},
+        {"wait", required_argument, NULL, 'w'},
+        {"wait-bytes", required_argument, NULL, 'y'},
         {"state", required_argument, NULL, 's'},
         {"tag", required_argument, NULL, 'g'},
         {"give-up", required_argument, NULL, 'u'},
@@ -367,6 +388,16 @@ int main(int argc, char **argv) {
         case 'k':
             if (!seconds(optarg, 3600, &ack))
                 return misuse("--ack-delay: not 1 to 3600 seconds");
+            break;
+        case 'w':
+            agent.bridge.wait = &wait_s;
+            if (!number(optarg, WAIT_MOST, &wait_s))
+                return misuse("--wait: not 0 to 86400 seconds");
+            break;
+        case 'y':
+            agent.bridge.wait_bytes = &wait_bytes;
+            if (!number(optarg, WAIT_BYTES_MOST, &wait_bytes))
+                return misuse("--wait-bytes: not 0 to 1048576");
             break;
         case 'u':
             if (!seconds(optarg, 86400, &give_up))

@@ -57,6 +57,12 @@ struct agent {
     /* Silence before a ping, as learnt, and its bounds; time for the answer. */
     atomic_uint beat_ms;
     uint32_t beat_least, beat_most, pong_ms;
+    /* The same of a tersed that has to acknowledge something, beside what it
+     * may hold back. */
+    uint32_t doubt_ms;
+    /* For which tersed may hold things back from a client that nobody looks at
+     * (docs/wire.md); UINT32_MAX: tersed's own bound. Said by the bridge. */
+    uint32_t wait_ms;
 };
 
 /* Called by the listener: begins a session. Takes the stream. */

@@ -15,15 +15,13 @@
 
 /* In milliseconds. BACKOFF: between attempts to connect. ELSEWHERE: for which a
  * session that one proxy alone can give back waits for it, where the client
- * could log in at another. DOUBT: of silence, until a tersed that has to
- * acknowledge something is asked whether it is there. HEADER: for which the
- * header waits for <authenticate/>. STALE: after a return, in which the end may
- * be that of an older connection. */
+ * could log in at another. HEADER: for which the header waits for
+ * <authenticate/>. STALE: after a return, in which the end may be that of an
+ * older connection. */
 enum {
     BACKOFF_LEAST = 500,
     BACKOFF_MOST = 30000,
     ELSEWHERE = 15000,
-    DOUBT = 10000,
     HEADER = 1000,
     STALE = 10000,
 };
@@ -52,11 +50,21 @@ static void learn(struct agent_session *s, bool alive) {
     atomic_store(&agent->beat_ms, ms);
 }
 
+/* Of silence, while something is to be acknowledged; 0: as long as ever. */
+static uint32_t doubt_ms(const struct agent_session *s) {
+    uint32_t ms = s->agent->doubt_ms +
+                  phone_held_back(s->phone.inactive, s->agent->wait_ms);
+
+    if (!s->phone.sm.on || !phone_box_owes(&s->phone.box) ||
+        atomic_load(&s->agent->beat_ms) <= ms)
+        return 0;
+    return ms;
+}
+
 static void beat(void *arg) {
     struct agent_session *s = arg;
     uint64_t silent = session_now() - s->heard;
-    uint32_t wait = atomic_load(&s->agent->beat_ms);
-    bool doubt = s->phone.sm.on && s->phone.box.sent && wait > DOUBT;
+    uint32_t wait = atomic_load(&s->agent->beat_ms), doubt = doubt_ms(s);
 
     if (!s->back.conn || !s->back.beat)
         return;
@@ -67,7 +75,7 @@ static void beat(void *arg) {
         return;
     }
     if (doubt)
-        wait = DOUBT;
+        wait = doubt;
     if (!session_wants(s))
         silent = 0; /* it is not read: it may well have spoken */
     if (silent < wait) {
@@ -81,9 +89,10 @@ static void beat(void *arg) {
 }
 
 void link_doubt(struct agent_session *s) {
-    if (s->beat && !s->back.asked && s->phone.sm.on &&
-        atomic_load(&s->agent->beat_ms) > DOUBT)
-        net_timer_set(s->beat, DOUBT);
+    uint32_t ms = doubt_ms(s);
+
+    if (s->beat && !s->back.asked && ms)
+        net_timer_set(s->beat, ms);
 }
 
 /* Something came from tersed. */

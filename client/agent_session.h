@@ -177,7 +177,8 @@ void link_from_proxy(struct agent_session *s,
                      size_t n);
 /* The network has changed. */
 void link_hint(struct agent_session *s);
-/* Something waits for tersed's answer: it is to be asked before long. */
+/* Something may wait for tersed's answer: then it is to be asked before long.
+ */
 void link_doubt(struct agent_session *s);
 void link_fini(struct agent_session *s);
 

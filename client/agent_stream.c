@@ -89,16 +89,16 @@ static bool send_one(struct agent_session *s, const uint8_t *frame, size_t n) {
 /* Sends what waits in the box, as far as there is room. */
 static bool send_box(struct agent_session *s) {
     const uint8_t *frame;
-    bool matters = false;
+    bool sent = false;
     size_t n;
 
     while (s->linked && !net_conn_full(s->back.conn) &&
            (frame = phone_box_peek(&s->phone.box, &n))) {
-        matters |= !terse_frame_slight(frame, n);
         if (!send_one(s, frame, n))
             return false;
+        sent = true;
     }
-    if (matters)
+    if (sent)
         link_doubt(s);
     return true;
 }
@@ -211,8 +211,10 @@ void stream_from_client(struct agent_session *s, struct terse_node *node) {
                 is(name, "iq"))) {
         put(s, node);
     } else {
-        if (is(ns, PHONE_NS_CSI))
+        if (is(ns, PHONE_NS_CSI)) {
             s->phone.inactive = is(name, "inactive");
+            link_doubt(s);
+        }
         pass(s, node);
     }
 }

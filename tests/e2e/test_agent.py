@@ -14,7 +14,8 @@ from bridges import both
 from drivers import (CLIENT, SASL, SM, STREAMS, LoginRefused, SlixmppClient,
                      StropheClient, XmlClient)
 from servers import DOMAIN
-from test_limits import Scene
+from test_limits import FAKE, Scene
+from test_mobile_server import scripted
 
 SASL2 = '{urn:xmpp:sasl:2}'
 
@@ -326,6 +327,36 @@ async def test_comes_back_in_one_round_trip(world):
     relay.cut()
     await logged(own, 'event=resumed by=token')
     assert relay.flights[1:] == [1]
+
+
+async def test_presence_waits_as_the_agent_asks(world):
+    """tersed would have it wait for a minute, from a server that holds nothing
+    back by itself."""
+    fake, tersed = await scripted(world, coalesce='60s')
+    own = agent(world, tersed.port, options=['--wait', '1'])
+    client = world.client(XmlClient, own.port)
+    _, session = await asyncio.gather(
+        client.login('user', 'pw', FAKE, 'old', mechanism='PLAIN'),
+        fake.session())
+    await client.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+    await client.message('a@b', 'behind it')
+    await session.bodies('behind it')
+    began = time.monotonic()
+    await session.send('<presence/>')
+    await client.expect(lambda e: e.tag == CLIENT + 'presence')
+    assert 0.8 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize('wrong', [
+    ['--wait', '-1'], ['--wait', '86401'], ['--wait', '1s'],
+    ['--wait-bytes', '1048577'], ['--wait-bytes', '']])
+async def test_bounds_that_cannot_be_are_refused(wrong):
+    done = await asyncio.create_subprocess_exec(
+        f'{servers.BUILD}/bin/terse-agent', '--proxy', 'localhost', *wrong,
+        stderr=asyncio.subprocess.PIPE)
+    _, text = await done.communicate()
+    assert done.returncode == 64
+    assert text.startswith(f'terse-agent: {wrong[0]}: not 0 to '.encode())
 
 
 async def test_while_there_is_no_network_all_is_kept(world):

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -34,8 +35,12 @@ struct world {
     bool preface_read;
     struct terse_peer *peer; /* hears the agent; remembers nothing */
     struct terse_work work;
-    char *xml;         /* the last frame that tersed got, as XML */
-    bool in_plain;     /* whether "see you tomorrow" stands in it as it is */
+    char *xml;     /* the last frame that tersed got, as XML */
+    bool in_plain; /* whether "see you tomorrow" stands in it as it is */
+    bool beats;    /* tersed says that it knows heartbeats */
+    uint8_t
+        open[256]; /* the last Open that tersed got, as it was on the wire */
+    size_t n_open;
     uint8_t revision;  /* of the schemas, that tersed says; 0: nothing */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
@@ -203,6 +208,12 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
         assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
                          TERSE_OK);
     }
+    if (event == TERSE_OPEN && e->w->beats) {
+        static const uint8_t said[] = {0xa8, 0x01, 60}; /* the same, 21 */
+
+        assert_int_equal(terse_buf_append(&frame, said, sizeof(said)),
+                         TERSE_OK);
+    }
     net_framer_init(&f, NET_FRAMING_NATIVE, 1 << 24);
     send_all(e->w->proxy, header, net_framer_header(&f, frame.len, header),
              e->piece);
@@ -228,7 +239,7 @@ static void read_exactly(int fd, void *p, size_t n) {
     assert_int_equal(recv(fd, p, n, MSG_WAITALL), n);
 }
 
-/* The next frame as XML, "(close)" or "(end)". */
+/* The next frame as XML, "(close)", "(ping)" or "(end)". */
 static const char *proxy_hears(struct world *w) {
     struct terse_frame_info info;
     struct terse_buf out, plain;
@@ -250,6 +261,14 @@ static const char *proxy_hears(struct world *w) {
     }
     frame = malloc(n + 1);
     read_exactly(w->proxy, frame, n);
+    if (n == 2 && memcmp(frame, "\x60\x01", 2) == 0) {
+        free(frame);
+        return w->xml = strdup("(ping)");
+    }
+    if (frame[0] == 0x6a && n <= sizeof(w->open)) {
+        memcpy(w->open, frame, n);
+        w->n_open = n;
+    }
     terse_buf_init(&out, 1 << 24);
     terse_buf_init(&plain, 1 << 24);
     assert_int_equal(terse_peer_unpack(w->peer, frame, n, &w->work, &plain),
@@ -276,6 +295,20 @@ static const char *proxy_hears(struct world *w) {
     do {                                                                       \
         if (!strstr(proxy_hears(w), text))                                     \
             fail_msg("expected %s, got %.300s", text, (w)->xml);               \
+    } while (0)
+
+static void expect_silence(struct world *w, int ms) {
+    struct pollfd fd = {.fd = w->proxy, .events = POLLIN};
+
+    assert_int_equal(poll(&fd, 1, ms), 0);
+}
+
+/* The last Open ends with these bytes. */
+#define expect_beside(w, bytes)                                                \
+    do {                                                                       \
+        size_t n = sizeof(bytes) - 1;                                          \
+        assert_true((w)->n_open > n);                                          \
+        assert_memory_equal((w)->open + (w)->n_open - n, bytes, n);            \
     } while (0)
 
 static void open_stream(struct world *w) {
@@ -935,6 +968,88 @@ static void test_agent_session_acknowledgement_rides(void **state) {
     expect_all(w, "<a ", "h='2'", (char *)NULL);
 }
 
+/* On each connection, with what tersed is to know of heartbeats. */
+static void test_agent_session_says_what_may_wait(void **state) {
+    static const uint32_t wait = 10, bytes = 2048;
+    struct world *w = *state;
+
+    w->agent.bridge.heartbeat = 60;
+    w->agent.bridge.wait = &wait;
+    w->agent.bridge.wait_bytes = &bytes;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    w->n_open = 0;
+    expect(w, "im.example.net");
+    expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
+}
+
+/* Whatever there is of heartbeats; and what is not said is left out. */
+static void test_agent_session_says_no_more_than_it_wants(void **state) {
+    static const uint32_t nothing = 0;
+    struct world *w = *state;
+
+    w->agent.bridge.wait_bytes = &nothing;
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    expect_beside(w, "\xc0\x01\x00");
+    assert_null(memmem(w->open, w->n_open, "\xb8\x01", 2));
+    assert_null(memmem(w->open, w->n_open, "\xa8\x01", 2));
+}
+
+/* An agent that asks soon for what tersed owes it. */
+static void come_up_in_a_hurry(struct world *w, uint32_t wait_ms) {
+    w->beats = true;
+    w->agent.bridge.heartbeat = 60;
+    w->agent.doubt_ms = 150;
+    w->agent.wait_ms = wait_ms;
+    w->agent.beat_most = 1000000;
+    w->agent.pong_ms = 10000;
+    atomic_store(&w->agent.beat_ms, 1000000);
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+}
+
+static void test_agent_session_asks_for_what_is_owed(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, UINT32_MAX);
+    client_says(w, "<message id='1'/>");
+    expect(w, "1");
+    expect(w, "(ping)");
+    proxy_says(w, false, "<a xmlns='" SM_NS "' h='1'/>", SIZE_MAX);
+    expect_silence(w, 600);
+    /* Of this one tersed tells late. */
+    client_says(w, "<message to='a@b'><received xmlns='urn:xmpp:receipts' "
+                   "id='m'/></message>");
+    expect(w, "received");
+    expect_silence(w, 600);
+}
+
+/* tersed may hold back what it owes to a program that nobody looks at. */
+static void test_agent_session_inactive_waits_for_what_may_wait(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, 1000);
+    client_says(w, "<inactive xmlns='urn:xmpp:csi:0'/><message id='1'/>");
+    expect(w, "<inactive");
+    expect(w, "1");
+    expect_silence(w, 1000);
+    expect(w, "(ping)");
+}
+
+static void test_agent_session_active_waits_no_more(void **state) {
+    struct world *w = *state;
+
+    come_up_in_a_hurry(w, UINT32_MAX);
+    client_says(w, "<inactive xmlns='urn:xmpp:csi:0'/><message id='1'/>");
+    expect(w, "<inactive");
+    expect(w, "1");
+    expect_silence(w, 600);
+    client_says(w, "<active xmlns='urn:xmpp:csi:0'/>");
+    expect(w, "<active");
+    expect(w, "(ping)");
+}
+
 static void test_agent_session_too_many_acknowledged_is_error(void **state) {
     struct world *w = *state;
 
@@ -1108,6 +1223,11 @@ int main(void) {
         t(test_agent_session_conflict_is_the_clients_affair),
         t(test_agent_session_shutdown_is_no_end_with_password),
         t(test_agent_session_acknowledgement_rides),
+        t(test_agent_session_says_what_may_wait),
+        t(test_agent_session_says_no_more_than_it_wants),
+        t(test_agent_session_asks_for_what_is_owed),
+        t(test_agent_session_inactive_waits_for_what_may_wait),
+        t(test_agent_session_active_waits_no_more),
         t(test_agent_session_too_many_acknowledged_is_error),
         t(test_agent_session_full_outbox_holds_the_client_up),
         t(test_agent_session_client_gone_closes_the_session),
