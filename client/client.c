@@ -248,7 +248,7 @@ static void on_timer(void *arg) {
                    "not connected in time");
     else if (client_logging_in(client))
         client_end(client, true, TERSE_CLIENT_ETIMEOUT, NULL,
-                   "not logged in after %u ms", client->options.login_ms);
+                   "not logged in in time");
     else if (client->state == STATE_CLOSING)
         client_end(client, false, TERSE_CLIENT_ETIMEOUT, NULL,
                    "the stream was not closed by the server in %u ms",
@@ -567,8 +567,8 @@ static enum terse_client_err await_login(struct terse_client *client) {
     uint64_t deadline = UINT64_MAX;
 
     if (client->lasting)
-        deadline =
-            client_now() + (uint64_t)client->options.login_ms * client->n_hosts;
+        deadline = client_now() + (uint64_t)client->options.login_ms *
+                                      (client->n_hosts + client->located);
     while (!client->ready_due && client->state < STATE_CLOSING &&
            client_now() < deadline)
         client_wait(client, deadline);

@@ -153,7 +153,8 @@ struct terse_client {
     /* These do not change. */
     struct terse_client_options options; /* strings are in `strings` */
     char *lang;
-    struct client_host *hosts; /* revision changes */
+    struct client_host *hosts; /* revision changes; one more than n_hosts: the
+                                  last is where the session is held */
     struct terse_state_limits state_limits;
     uint32_t n_hosts;
     char *tls_name;      /* what the proxy's certificate has to be good for */
@@ -173,6 +174,7 @@ struct terse_client {
     char *device;          /* id of <user-agent/> */
     char *sm_id, *token;   /* NULL: none */
     uint32_t token_host;   /* where it was made */
+    bool located;          /* hosts[n_hosts] is to be dialled first */
     const char *best; /* the SASL2 mechanism to begin with; NULL: unknown */
     bool restored;    /* and nobody has confirmed it yet */
     bool inactive;    /* nobody looks */
@@ -193,6 +195,7 @@ struct terse_client {
     bool lasting;                  /* reconnects */
     bool classic;                  /* the server is known not to have SASL2 */
     uint32_t host;                 /* that is tried, or used */
+    uint32_t base;                 /* the same of those that were configured */
     uint32_t tried;                /* hosts since the last login or pause */
     uint32_t attempts;             /* failed, since the last login */
     uint64_t dialled_at, ready_at; /* ms; ready_at: 0 until it is */
@@ -281,6 +284,10 @@ void client_cut(struct terse_client *client, enum net_close how);
 /* "a,b:1,[::1]:2" into client->hosts. */
 enum terse_client_err client_hosts(struct terse_client *client,
                                    const char *list, uint16_t port);
+/* Whether a connection is, or is to be, with where the session is held. */
+bool client_on_location(const struct terse_client *client);
+/* Where it is, if that may be followed; else it is nowhere. */
+void client_locate(struct terse_client *client, const char *text);
 /* Whether another connection may do better. */
 bool client_may_retry(struct terse_client *client,
                       const struct terse_client_error *why);

@@ -2,19 +2,26 @@
  * client_export.c: a session as bytes, so that a program that was ended goes on
  * with it. Numbers are varints; strings have their length before them:
  *
- *   "TRSX" 1  account  full JID  device  id  token  host that made it, with
- *   its port and schema revision
+ *   "TRSX"  version  account  full JID  device  id  token  host that made it,
+ *   with its port and schema revision
+ *   [2: location, with its port and schema revision]
  *   mechanism  flags  in  acked  last number  schema revision of frames
  *   stanzas in the outbox: how many; each: number, flags, frame
  *   stanzas not given out: how many; each: its count, frame
+ *
+ * Version 1 is written where the session has no location, so that an older
+ * library can go on with it; both are read. Who changes what is written makes a
+ * version of it.
  */
 #include "client/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char magic[] = "TRSX\1";
+static const char magic[] = "TRSX";
 enum { MAGIC = sizeof(magic) - 1 };
+enum { PLAIN = 1, LOCATED = 2 };             /* versions */
 enum { CLASSIC = 1, INACTIVE = 2, CSI = 4 }; /* flags */
 enum { AGAIN = 1, SENT = 2 };                /* of a stanza */
 /* More than any outbox and receive queue that anybody would want. */
@@ -41,6 +48,22 @@ static bool put_string(struct terse_buf *buf, const char *text) {
     return put_bytes(buf, text ? text : "", text ? strlen(text) : 0);
 }
 
+static bool put_host(struct terse_buf *buf, const struct client_host *host) {
+    return put_string(buf, host->name) && put_number(buf, host->port) &&
+           put_number(buf, host->revision);
+}
+
+/* The one with the token is the one that was configured: who does not follow
+ * the other is no worse off than without it. */
+static bool put_hosts(const struct terse_client *client,
+                      struct terse_buf *buf) {
+    const struct client_host *hosts = client->hosts;
+    bool there = client->located && client->token_host == client->n_hosts;
+
+    return put_host(buf, &hosts[there ? client->base : client->token_host]) &&
+           (!client->located || put_host(buf, &hosts[client->n_hosts]));
+}
+
 /* Of the session itself. */
 static bool put_session(const struct terse_client *client,
                         struct terse_buf *buf) {
@@ -56,10 +79,7 @@ static bool put_session(const struct terse_client *client,
     terse_buf_fini(&account);
     return ok && put_string(buf, client->jid) &&
            put_string(buf, client->device) && put_string(buf, client->sm_id) &&
-           put_string(buf, client->token) &&
-           put_string(buf, client->hosts[client->token_host].name) &&
-           put_number(buf, client->hosts[client->token_host].port) &&
-           put_number(buf, client->hosts[client->token_host].revision) &&
+           put_string(buf, client->token) && put_hosts(client, buf) &&
            put_string(buf, client->best) && put_number(buf, flags) &&
            put_number(buf, client->sm.in) &&
            put_number(buf, client->sm.out_acked) &&
@@ -117,6 +137,7 @@ enum terse_client_err terse_client_export(struct terse_client *client,
     if (client->sm.on && client->sm_id && client->state != STATE_CLOSING &&
         client->state != STATE_CLOSED)
         err = terse_buf_append(&buf, magic, MAGIC) == TERSE_OK &&
+                      put_number(&buf, client->located ? LOCATED : PLAIN) &&
                       put_session(client, &buf) && put_box(client, &buf) &&
                       put_queue(client, &buf)
                   ? TERSE_CLIENT_OK
@@ -208,26 +229,61 @@ static void get_account(struct terse_client *client, struct blob *blob) {
         blob->bad = true;
 }
 
-/* Where the token was made; if we do not know that host any more, it is of no
- * use. */
-static void get_host(struct terse_client *client, struct blob *blob) {
-    char *name = get_string(blob);
-    uint64_t port = get_number(blob, UINT16_MAX);
-    uint32_t revision = (uint32_t)get_number(blob, UINT32_MAX);
+static void get_name(struct blob *blob, struct client_host *host) {
+    struct terse_str name = get_bytes(blob);
+
+    memset(host, 0, sizeof(*host));
+    if (blob->bad || name.n >= sizeof(host->name) ||
+        (name.n && memchr(name.p, 0, name.n)))
+        blob->bad = true;
+    else if (name.n)
+        memcpy(host->name, name.p, name.n);
+    host->port = (uint16_t)get_number(blob, UINT16_MAX);
+    host->revision = (uint32_t)get_number(blob, UINT32_MAX);
+}
+
+/* Where the token was made. False: we do not know that host any more. */
+static bool get_host(struct terse_client *client, struct blob *blob) {
+    struct client_host made;
     uint32_t i = 0;
 
-    while (name && i < client->n_hosts &&
-           (strcmp(client->hosts[i].name, name) != 0 ||
-            client->hosts[i].port != port))
+    get_name(blob, &made);
+    while (i < client->n_hosts &&
+           (strcmp(client->hosts[i].name, made.name) != 0 ||
+            client->hosts[i].port != made.port))
         i++;
-    if (name && i < client->n_hosts) {
-        client->host = client->token_host = i;
-        client->hosts[i].revision = revision;
-    } else {
-        client_wipe_free(client->token);
-        client->token = NULL;
-    }
-    free(name);
+    if (i == client->n_hosts)
+        return false;
+    client->host = client->base = client->token_host = i;
+    client->hosts[i].revision = made.revision;
+    return true;
+}
+
+/* Where the session is, and the token good. False: it is not followed. */
+static bool get_location(struct terse_client *client, struct blob *blob) {
+    char text[PHONE_LOCATION];
+    struct client_host host;
+
+    get_name(blob, &host);
+    snprintf(text, sizeof(text), strchr(host.name, ':') ? "[%s]:%u" : "%s:%u",
+             host.name, (unsigned)host.port);
+    client_locate(client, text);
+    if (!client->located)
+        return false;
+    client->host = client->token_host = client->n_hosts;
+    client->hosts[client->n_hosts].revision = host.revision;
+    return true;
+}
+
+static void get_hosts(struct terse_client *client, struct blob *blob,
+                      bool located) {
+    bool known = get_host(client, blob);
+
+    known = (located && get_location(client, blob)) || known;
+    if (known)
+        return;
+    client_wipe_free(client->token); /* of no use */
+    client->token = NULL;
 }
 
 static void get_mechanism(struct terse_client *client, struct blob *blob) {
@@ -240,14 +296,15 @@ static void get_mechanism(struct terse_client *client, struct blob *blob) {
 }
 
 static void get_session(struct terse_client *client, struct blob *blob) {
-    uint64_t flags;
+    uint64_t version = get_number(blob, LOCATED), flags;
 
     get_account(client, blob);
     take_string(blob, &client->jid);
     take_string(blob, &client->device);
     take_string(blob, &client->sm_id);
     take_string(blob, &client->token);
-    get_host(client, blob);
+    get_hosts(client, blob, version == LOCATED);
+    blob->bad = blob->bad || version < PLAIN;
     get_mechanism(client, blob);
     flags = get_number(blob, 7);
     client->classic = flags & CLASSIC;

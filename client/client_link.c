@@ -1,4 +1,7 @@
-/* client_link.c: one connection after the other: to which host, and when. */
+/* client_link.c: one connection after the other: to which host, and when. A
+ * session that is held somewhere is looked for there first; then the hosts that
+ * were configured have their turns, from the one that was good last; then there
+ * is a pause, and all begins again. */
 #include "client/client.h"
 
 #include <stdio.h>
@@ -43,7 +46,7 @@ enum terse_client_err client_hosts(struct terse_client *client,
 
     for (const char *p = list; *p; p++)
         n += *p == ',';
-    client->hosts = calloc(n, sizeof(*client->hosts));
+    client->hosts = calloc(n + 1, sizeof(*client->hosts));
     if (!client->hosts)
         return TERSE_CLIENT_ENOMEM;
     while (!err && n-- > 0) {
@@ -57,6 +60,28 @@ enum terse_client_err client_hosts(struct terse_client *client,
         list += len + (list[len] == ',');
     }
     return err;
+}
+
+bool client_on_location(const struct terse_client *client) {
+    return client->host == client->n_hosts;
+}
+
+void client_locate(struct terse_client *client, const char *text) {
+    struct client_host *host = &client->hosts[client->n_hosts];
+    struct client_host told = {.revision = client->revision};
+    enum terse_client_switch follow = client->options.location;
+
+    client->located =
+        follow != TERSE_CLIENT_OFF &&
+        (client->tls || follow == TERSE_CLIENT_ON) &&
+        phone_location(text, client->options.port, told.name, &told.port);
+    if (client->located)
+        *host = told;
+}
+
+/* Where the next connection begins to look. */
+static uint32_t first_host(const struct terse_client *client) {
+    return client->located ? client->n_hosts : client->base;
 }
 
 /* ---- what can be tried again
@@ -136,9 +161,17 @@ bool client_may_retry(struct terse_client *client,
                       const struct terse_client_error *why) {
     bool blocking = !client->options.on.stanza;
     bool begun = client->session > 0 || client->restored || !blocking;
+    bool passes;
 
     if (client->stopping || client->state == STATE_NEW ||
-        client->state == STATE_CLOSING || !may_pass(client, why))
+        client->state == STATE_CLOSING)
+        return false;
+    passes = may_pass(client, why);
+    if (client_on_location(client) && client->state < STATE_READY) {
+        client->located = client->located && passes;
+        return true; /* the last word is with those that were configured */
+    }
+    if (!passes)
         return false;
     /* At first: the other hosts, in any case. */
     if (client->session == 0 && client->tried + 1 < client->n_hosts)
@@ -165,6 +198,13 @@ static void note_dropped(struct terse_client *client) {
         client->dropped_at = client_now();
 }
 
+/* And then from the beginning. */
+static void begin_again(struct terse_client *client, uint32_t again_ms) {
+    client->tried = 0;
+    client->host = first_host(client);
+    client->again_ms = again_ms;
+}
+
 void client_link_lost(struct terse_client *client,
                       const struct terse_client_error *why) {
     bool was_ready = client->state == STATE_READY;
@@ -178,18 +218,21 @@ void client_link_lost(struct terse_client *client,
         client->hosts[client->host].revision = 1;
     client_move(client, EVENT_LOST);
     client_sasl_fini(&client->sasl);
+    client->again_ms = 0;
     if (was_ready && lived >= SHORT_MS) {
-        client->tried = client->attempts = 0;
-        client->again_ms = pause_ms(client);
-    } else if (!was_ready && ++client->tried < client->n_hosts) {
-        client->host = (client->host + 1) % client->n_hosts;
-        client->again_ms = 0;
-    } else {
-        if (!was_ready)
-            client->host = (client->host + 1) % client->n_hosts;
-        client->tried = 0;
-        client->again_ms = pause_ms(client);
+        client->attempts = 0;
+        begin_again(client, pause_ms(client));
+    } else if (was_ready) {
+        begin_again(client, pause_ms(client));
         client->attempts++;
+    } else if (client_on_location(client)) {
+        client->host = client->base;
+    } else {
+        client->host = client->base = (client->base + 1) % client->n_hosts;
+        if (++client->tried >= client->n_hosts) {
+            begin_again(client, pause_ms(client));
+            client->attempts++;
+        }
     }
     /* Nothing that was sent can be answered any more. */
     if (!client->sm.on || !client->sm_id)
@@ -220,6 +263,8 @@ void client_link_retry(struct terse_client *client) {
 
 void client_link_ready(struct terse_client *client) {
     client->tried = 0;
+    if (!client_on_location(client))
+        client->base = client->host;
     client->ready_at = client_now();
 }
 
@@ -234,6 +279,7 @@ void terse_client_hint_network(struct terse_client *client, bool changed) {
     }
     client->attempts = client->tried = 0;
     if (client->state == STATE_WAITING) {
+        client->host = first_host(client);
         net_timer_set(client->timer, 0);
     } else if (client->state == STATE_READY && !changed && client->peer_beats) {
         client->patience = answer < 3000 ? answer : 3000;
@@ -243,6 +289,7 @@ void terse_client_hint_network(struct terse_client *client, bool changed) {
             client_flush_now(client);
         client_turn(client, false);
     } else {
+        client->host = first_host(client);
         client_link_again(client);
     }
     net_unlock(&client->owner);

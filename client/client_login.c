@@ -325,6 +325,7 @@ void client_new_session(struct terse_client *client, bool sm_on) {
         phone_sm_begin(&client->sm);
     client_wipe_free(client->sm_id);
     client->sm_id = NULL;
+    client->located = false;
     client->restored = false;
     client->renewed = true;
     client->session++;

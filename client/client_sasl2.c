@@ -180,6 +180,16 @@ static bool proved(struct terse_client *client,
     return !err && client->sasl.done;
 }
 
+/* Where the session is from here on: at whom we speak to. He may have told how
+ * to get back there; and where we came by such a way, it is still good. */
+static void locate(struct terse_client *client,
+                   const struct phone_success *success) {
+    if (success->location[0] || !success->resumed ||
+        !client_on_location(client))
+        client_locate(client, success->location);
+    client->token_host = client->located ? client->n_hosts : client->host;
+}
+
 static void begins(struct terse_client *client,
                    const struct phone_success *success) {
     uint32_t n = 0;
@@ -188,6 +198,7 @@ static void begins(struct terse_client *client,
     if (success->failed_h && phone_sm_acked(&client->sm, success->h, &n))
         (void)phone_box_acked(&client->box, n);
     client_new_session(client, success->enabled);
+    locate(client, success);
     if (!replace(&client->sm_id, success->id) ||
         !replace(&client->jid, success->jid)) {
         no_memory(client);
@@ -214,10 +225,10 @@ static void on_success(struct terse_client *client, struct terse_node *node) {
     } else if (!replace(&client->token, success->token)) {
         no_memory(client);
     } else {
-        client->token_host = client->host;
         client->features_due = true;
         client_sasl_fini(&client->sasl);
         if (success->resumed) {
+            locate(client, success);
             client_goes_on(client, success->h);
         } else if (success->bound && success->jid[0]) {
             begins(client, success);

@@ -208,9 +208,22 @@ void client_deliver(struct terse_client *client, const uint8_t *frame,
     client_push(client, item);
 }
 
+/* For where the session was held, at most, to connect and then to answer:
+ * others may have it back, too. */
+enum { LOCATION_MS = 5000 };
+
+/* Of that time since the dial began. */
+static uint32_t left(const struct terse_client *client, uint32_t ms) {
+    uint64_t gone = client_now() - client->dialled_at;
+
+    return gone < ms ? (uint32_t)(ms - gone) : 1;
+}
+
 static void on_open(struct terse_client *client) {
     client->revision = terse_peer_revision(client->peer);
     client->hosts[client->host].revision = client->revision;
+    if (client->state == STATE_OPENING)
+        net_timer_set(client->timer, left(client, client->options.login_ms));
     if (client->state != STATE_CLOSING && !client_move(client, EVENT_OPEN))
         client_end(client, true, TERSE_CLIENT_EPROTO, NULL,
                    "a stream header at a wrong time");
@@ -375,20 +388,16 @@ static const struct net_conn_ops conn_ops = {
 /* ---- dialling
  * --------------------------------------------------------------------- */
 
-/* Of that time since the dial began. */
-static uint32_t left(const struct terse_client *client, uint32_t ms) {
-    uint64_t gone = client_now() - client->dialled_at;
-
-    return gone < ms ? (uint32_t)(ms - gone) : 1;
-}
-
 static void begin(struct terse_client *client) {
     size_t n;
     const void *hello = net_framer_hello(&client->framer, true, &n);
     enum net_err err = net_conn_write(client->conn, hello, n);
+    uint32_t ms = left(client, client->options.login_ms);
 
     client_move(client, EVENT_DIALLED);
-    net_timer_set(client->timer, left(client, client->options.login_ms));
+    if (client_on_location(client) && ms > LOCATION_MS)
+        ms = LOCATION_MS;
+    net_timer_set(client->timer, ms);
     if (err) {
         client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
                    net_strerror(err));
@@ -474,6 +483,8 @@ enum terse_client_err client_dial(struct terse_client *client) {
     client->dialled_at = client_now();
     if (ms > client->options.login_ms)
         ms = client->options.login_ms;
+    if (client_on_location(client) && ms > LOCATION_MS)
+        ms = LOCATION_MS;
     if (net_dial_new(&client->dial, &client->owner, client->resolver, &target,
                      ms, on_dialled, client)) {
         client->dial = NULL;

@@ -150,7 +150,13 @@ struct phone_view phone_item_view(const struct phone_item *item);
 /* ---- login ------------------------------------------------------------------
  */
 
-enum { PHONE_ID = 512, PHONE_TOKEN = 256, PHONE_JID = 3072, PHONE_DATA = 1024 };
+enum {
+    PHONE_ID = 512,
+    PHONE_TOKEN = 256,
+    PHONE_JID = 3072,
+    PHONE_DATA = 1024,
+    PHONE_LOCATION = 272,
+};
 
 /* What <authenticate/> says. Strings are borrowed, and escaped here. */
 struct phone_ask {
@@ -181,14 +187,21 @@ struct phone_success {
     uint32_t h; /* with resumed; else, with `failed_h`, what the server
                    had of the session that is gone */
     bool resume_failed, failed_h;
-    bool enabled;            /* XEP-0198, in a new session */
-    char id[PHONE_ID];       /* to resume it with; "": it cannot be */
-    char token[PHONE_TOKEN]; /* for the next time; "": none */
+    bool enabled;                  /* XEP-0198, in a new session */
+    char id[PHONE_ID];             /* to resume it with; "": it cannot be */
+    char token[PHONE_TOKEN];       /* for the next time; "": none */
+    char location[PHONE_LOCATION]; /* where to resume it, if that can be, as it
+                                      was said; "": wherever, or too long */
 };
 
 /* False: it makes no sense, or is too long. */
 bool phone_read_success(const struct terse_node *node,
                         struct phone_success *out);
+
+/* A location (XEP-0198) into host[256] and *port, `otherwise` if it names none.
+ * False: it is no name or address that could be dialled. */
+bool phone_location(const char *text, uint16_t otherwise, char host[256],
+                    uint16_t *port);
 
 /* What features say of login. */
 struct phone_offer {

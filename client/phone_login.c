@@ -10,6 +10,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "net/net.h"
+
 /* ---- <authenticate/> --------------------------------------------------------
  */
 
@@ -143,6 +145,13 @@ static bool count(const struct terse_node *node, uint32_t *h, bool *has) {
     return true;
 }
 
+/* One that cannot be is as good as none. */
+static void read_location(const struct terse_node *node,
+                          struct phone_success *out) {
+    if (!attr(node, "location", out->location, sizeof(out->location)))
+        out->location[0] = '\0';
+}
+
 static bool read_enabled(const struct terse_node *node,
                          struct phone_success *out) {
     char resume[8] = "";
@@ -153,6 +162,8 @@ static bool read_enabled(const struct terse_node *node,
         return false;
     if (strcmp(resume, "true") != 0 && strcmp(resume, "1") != 0)
         out->id[0] = '\0';
+    if (out->id[0])
+        read_location(node, out);
     return true;
 }
 
@@ -182,6 +193,7 @@ static bool read_child(const struct terse_node *child,
         return read_bound(child, out);
     if (terse_node_is(child, PHONE_NS_SM, "resumed")) {
         out->resumed = true;
+        read_location(child, out);
         return count(child, &out->h, &has) && has;
     }
     if (terse_node_is(child, PHONE_NS_SM, "failed")) {
@@ -202,6 +214,12 @@ bool phone_read_success(const struct terse_node *node,
         if (!read_child(child, out))
             return false;
     return !(out->resumed && out->bound);
+}
+
+bool phone_location(const char *text, uint16_t otherwise, char host[256],
+                    uint16_t *port) {
+    return !net_parse_address(text, host, port, otherwise) && *port &&
+           !strpbrk(host, "*%");
 }
 
 static const struct terse_node *child_of(const struct terse_node *node,

@@ -260,6 +260,15 @@ struct terse_client_options {
     uint32_t retry_least_ms, retry_most_ms;
     uint32_t retries;    /* in a row, after which it is over; 0: no bound (0) */
     uint32_t connect_ms; /* for TCP and TLS, with one host (10000) */
+    /* Where several tersed stand behind a name, each may tell where it itself
+     * is reached (XEP-0198, <enabled location='…'/>), for it alone holds the
+     * session. A client that comes back dials there first, and if it gets no
+     * connection in 5 s, or then no answer in 5 s, the hosts above. TLS is the
+     * same as with them: the certificate has to be valid for the JID's domain,
+     * or tls_name, not for the name that was told. AUTO: with TLS. ON: with
+     * `clear` as well, where whoever is on the way can send the client
+     * anywhere. OFF: never. */
+    enum terse_client_switch location;
 
     /* Stanzas that the server has not acknowledged, and that wait for a
      * connection; above these bounds a send waits, or gives

@@ -58,10 +58,13 @@ class Haproxy(servers.Program):
 
 
 class Deployed(servers.Tersed):
-    """One of the two: NAME.conf, in front of a server's port."""
+    """One of the two: NAME.conf, in front of a server's port. host: the name in
+    its location."""
 
-    def __init__(self, name, server_port, ca, certificate, secret):
+    def __init__(self, name, server_port, ca, certificate, secret,
+                 host=servers.DOMAIN):
         super().__init__({servers.DOMAIN: {}})
+        self.host = host
         self.conf, self.admin = name + '.conf', servers.free_port()
         self.location = servers.free_port()
         self.server_port, self.ca = server_port, ca
@@ -73,7 +76,7 @@ class Deployed(servers.Tersed):
         with open(path, 'w') as f:
             f.write(adapted(self.conf, {
                 f':534{n}': f':{self.port}', f':934{n}': f':{self.admin}',
-                f':535{n}': f':{self.location}',
+                f'{servers.DOMAIN}:535{n}': f'{self.host}:{self.location}',
                 ':5222': f':{self.server_port}',
                 '/etc/tersed/fullchain.pem': self.certificate,
                 '/etc/tersed/privkey.pem': self.certificate,

@@ -7,7 +7,7 @@
  *
  * The password is in TERSE_PASSWORD. Options are those of terse_client.h:
  *   ca=FILE clear=1 tls_name= device= lang= plain=1 carbons=1 sasl2=off
- *   resend=yes|no reconnect=off restore=FILE (if it is there)
+ *   location=on|off resend=yes|no reconnect=off restore=FILE (if it is there)
  *   login_ms= connect_ms= close_ms= ack_ms= answer_ms= heartbeat_ms=
  *   retry_least_ms= retry_most_ms= retries= outbox_stanzas= outbox_bytes=
  *   recv_frames= send_bytes= wait_ms= wait_bytes=
@@ -325,6 +325,8 @@ static bool set_other(const char *name, const char *value) {
 
     if (strcmp(name, "clear") == 0)
         options.clear = on;
+    else if (strcmp(name, "location") == 0)
+        options.location = to_switch(value);
     else if (strcmp(name, "plain") == 0)
         options.allow_plain = on;
     else if (strcmp(name, "carbons") == 0)

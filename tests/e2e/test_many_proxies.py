@@ -13,8 +13,8 @@ import balanced
 import servers
 from phone import CLIENT, SASL2, SM, Phone
 from servers import DOMAIN
-from test_limits import Scene
 from test_proxy_limits import until
+from test_session import Stage, kill
 
 pytestmark = pytest.mark.skipif(not balanced.PATH, reason='no haproxy here')
 PHONE = '127.0.0.2'  # an address of its own
@@ -22,12 +22,12 @@ PHONE = '127.0.0.2'  # an address of its own
 
 @pytest.fixture(params=['ejabberd', 'prosody'])
 def world(request):
-    scene = Scene()
+    scene = Stage()
     scene.server = request.getfixturevalue(request.param)
     return scene
 
 
-async def cluster(world):
+async def cluster(world, host=DOMAIN):
     folder = world.directory()
     certificate = servers.certificate(os.path.join(folder, 'pem'), DOMAIN)
     secret = os.path.join(folder, 'secret')
@@ -35,8 +35,9 @@ async def cluster(world):
         f.write(os.urandom(32))
     proxies = [world.run(balanced.Deployed(
         name, getattr(world.server, 'deployed', world.server.starttls),
-        world.server.ca, certificate, secret))
+        world.server.ca, certificate, secret, host))
         for name in ('one', 'two')]
+    world.certificate = certificate
     world.context = ssl.create_default_context(cafile=certificate)
     world.balancer = world.run(balanced.Haproxy(proxies))
     await until(lambda: ready(world.balancer.port))
@@ -135,6 +136,49 @@ async def test_phone_comes_back_to_the_one_that_holds_it(world):
     for proxy in proxies:
         assert proxy.logged(f'event=proxied peer={PHONE}')
         assert not proxy.logged('event=resumed peer=127.0.0.1')
+
+
+async def sdk_of(world, stem):
+    sdk = await world.sdk(world.account(stem),
+                          f'127.0.0.1:{world.balancer.port}',
+                          ca=world.certificate)
+    ready = await sdk.until('ready')
+    assert ready['host'].endswith(f':{world.balancer.port}')
+    await sdk.until('delivery', number='1', **{'is': 'acked'})
+    return sdk
+
+
+async def back(sdk, proxies):
+    """Where it is, after its address has changed; and at what cost."""
+    await sdk.do('hint changed')
+    ready = await sdk.until('ready')
+    assert ready['resumed'] == 'yes'
+    port = int(ready['host'].rpartition(':')[2])
+    return next((p for p in proxies if p.location == port), None), ready
+
+
+async def test_sdk_comes_back_to_the_one_that_holds_it(world):
+    """Again and again, though HAProxy would send a new client to whoever has
+    less to do; and when that one is dead, the other one goes on."""
+    proxies = await cluster(world, '127.0.0.1')
+    sdks = [await sdk_of(world, f'sdk{i}') for i in range(3)]
+    homes = {}
+    for turn in range(3):
+        for i, sdk in enumerate(sdks):
+            home, ready = await back(sdk, proxies)
+            assert ready['trips'] == '1' and home, (turn, ready)
+            assert homes.setdefault(i, home) is home
+    dead = homes[0]
+    kill(world, dead)
+    lost = [sdk for sdk, home in zip(sdks, homes.values())
+            if home is dead]
+    for sdk in lost:
+        ready = await sdk.until('ready')
+        # At the same entry, which leads to the other one now.
+        assert ready['resumed'] == 'yes' and ready['trips'] == '3'
+    for one, other in zip(sdks, sdks[1:] + sdks[:1]):
+        await one.do(f'send {other.jid} id from-{one.user}')
+        await other.hear(f'from-{one.user}')
 
 
 def visit(world, port, ticket=None):

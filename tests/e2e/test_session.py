@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import socket
 import sys
 
 import pytest
@@ -19,7 +20,7 @@ from test_limits import SLACK, Scene
 sys.path.append(os.path.join(servers.ROOT, 'tests', 'ledger'))
 from links import DOWN, UP, Relay  # noqa: E402
 
-ELOST, EAUTH, ECLOSED = 5, 8, 15
+ELOST, EAUTH, ECLOSED, ETLS = 5, 8, 15, 16
 
 
 class Cable:
@@ -249,6 +250,52 @@ async def test_killed_proxy_is_replaced_by_the_other(world):
     await pair.told('offline')
     await pair.both_ways('after')
     await pair.silence()
+
+
+async def hurry(world, tersed, trusted, **options):
+    cable = await world.cable(tersed.port)
+    sdk = await world.sdk(world.account('sdk'), f'127.0.0.1:{cable.port}',
+                          ca=trusted, **options)
+    await sdk.until('ready')
+    await sdk.until('delivery', number='1', **{'is': 'acked'})
+    cable.cut()
+    await sdk.until('lost')
+    return cable, sdk
+
+
+async def test_location_without_a_good_certificate_is_left(world):
+    """Its authority is trusted; but it is not for the account's domain, whatever
+    the name it was told by. Nothing is said to it."""
+    other = world.run(servers.Tersed({'localhost': {
+        'server': f'127.0.0.1:{world.server.starttls}',
+        'ca_file': world.server.ca}}, log_level='debug'))
+    tersed = start(world, location=f'localhost:{other.port}')
+    trusted = os.path.join(world.directory(), 'both')
+    with open(trusted, 'w') as f:
+        for one in tersed, other:
+            f.write(open(one.certificate).read())
+    cable, sdk = await hurry(world, tersed, trusted)
+    lost = await sdk.until('lost')
+    assert lost['code'] == str(ETLS)
+    assert f'not good for {DOMAIN}' in lost['text']
+    ready = await sdk.until('ready')
+    assert ready['resumed'] == 'yes' and ready['trips'] == '2'
+    assert ready['host'].endswith(f':{cable.port}')
+    assert all('from=greeting to=over' in line
+               for line in other.logged('event=move'))
+
+
+async def test_location_that_says_nothing_is_left_in_time(world):
+    """Its connections are made, and that is all, TLS is not."""
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        tersed = start(world,
+                       location=f'127.0.0.1:{silent.getsockname()[1]}')
+        _, sdk = await hurry(world, tersed, tersed.certificate,
+                             connect_ms=60000, login_ms=60000)
+        began = asyncio.get_running_loop().time()
+        ready = await sdk.until('ready')
+        assert ready['resumed'] == 'yes' and ready['trips'] == '2'
+        assert 4 < asyncio.get_running_loop().time() - began < 12
 
 
 async def test_refused_token_costs_one_round_trip_more(world):

@@ -614,3 +614,24 @@ struct terse_client_status fake_await_ready(struct terse_client *client,
     fail_msg("not ready: %s", status.lost.text);
     return status;
 }
+
+void fake_try_damaged(const struct terse_client_options *like,
+                      const uint8_t *blob, size_t n) {
+    struct terse_client_options options = *like;
+    struct terse_client *client;
+    uint8_t *copy = malloc(n);
+
+    assert_non_null(copy);
+    options.restore = copy;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(copy, blob, n);
+        options.n_restore = i;
+        assert_int_equal(terse_client_new(&client, &options),
+                         TERSE_CLIENT_EARG);
+        options.n_restore = n;
+        copy[i] ^= 0xff;
+        if (terse_client_new(&client, &options) == TERSE_CLIENT_OK)
+            terse_client_free(client);
+    }
+    free(copy);
+}

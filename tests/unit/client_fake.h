@@ -105,6 +105,10 @@ void fake_expect_return(struct fake *fake, const char *h);
 
 /* Of a client in the blocking style that reconnects, fast. */
 struct terse_client_options fake_options(const struct fake *fake);
+/* What terse_client_export gave: whatever is cut off of it or wrong in it, it
+ * is refused, or taken as it is. */
+void fake_try_damaged(const struct terse_client_options *like,
+                      const uint8_t *blob, size_t n);
 /* Until the client is ready for the nth time. */
 struct terse_client_status fake_await_ready(struct terse_client *client,
                                             uint32_t n);

@@ -413,6 +413,87 @@ static void test_success_that_makes_no_sense(void **state) {
                      .good);
 }
 
+#define ENABLED(more)                                                          \
+    "<bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:xmpp:sm:3' id='x' "    \
+    "location='" more "'/></bound>"
+
+/* It is read where there is something to come back to; what is too long, or
+ * cannot be, is no reason to refuse the login. */
+static void test_success_that_says_where(void **state) {
+    char name[PHONE_LOCATION + 1], xml[sizeof(name) + 256];
+    struct reading r;
+
+    (void)state;
+    r = success(ENABLED("a.example:5351' resume='1"));
+    assert_true(r.good);
+    assert_string_equal(r.success.location, "a.example:5351");
+    r = success(ENABLED("a.example:5351"));
+    assert_true(r.good);
+    assert_string_equal(r.success.location, "");
+    r = success("<resumed xmlns='urn:xmpp:sm:3' h='1' previd='x' "
+                "location='b.example'/>");
+    assert_true(r.good);
+    assert_string_equal(r.success.location, "b.example");
+    for (size_t n = PHONE_LOCATION - 1; n <= PHONE_LOCATION; n++) {
+        memset(name, 'a', n);
+        name[n] = '\0';
+        snprintf(xml, sizeof(xml), ENABLED("%s' resume='true"), name);
+        r = success(xml);
+        assert_true(r.good && r.success.enabled);
+        assert_string_equal(r.success.location, n < PHONE_LOCATION ? name : "");
+    }
+}
+
+static void test_location_is_a_name_and_a_port(void **state) {
+    static const struct {
+        const char *text, *host; /* NULL: it is none */
+        uint16_t port;
+    } rows[] = {
+        {"a.example:5351", "a.example", 5351},
+        {"a.example", "a.example", 7},
+        {"192.0.2.1:1", "192.0.2.1", 1},
+        {"[2001:db8::1]:65535", "2001:db8::1", 65535},
+        {"[2001:db8::1]", "2001:db8::1", 7},
+        {"", NULL, 0},
+        {":5351", NULL, 0},
+        {"a.example:0", NULL, 0},
+        {"a.example:65536", NULL, 0},
+        {"a.example:+1", NULL, 0},
+        {"a.example:", NULL, 0},
+        {"a.example:1:2", NULL, 0},
+        {"2001:db8::1", NULL, 0},
+        {"[2001:db8::1", NULL, 0},
+        {"[fe80::1%eth0]:1", NULL, 0}, /* whose interface? */
+        {"*:1", NULL, 0},
+        {"a b:1", NULL, 0},
+        {"a/b:1", NULL, 0},
+        {"user@a:1", NULL, 0},
+        {"a.example:1\n", NULL, 0},
+        {"b\xc3\xbc"
+         "cher.example:1",
+         NULL, 0},
+    };
+    char host[256], name[300];
+    uint16_t port;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool good = phone_location(rows[i].text, 7, host, &port);
+
+        assert_int_equal(good, rows[i].host != NULL);
+        if (good)
+            assert_string_equal(host, rows[i].host);
+        if (good)
+            assert_int_equal(port, rows[i].port);
+    }
+    memset(name, 'a', sizeof(name));
+    name[255] = '\0';
+    assert_true(phone_location(name, 7, host, &port));
+    name[255] = 'a';
+    name[256] = '\0';
+    assert_false(phone_location(name, 7, host, &port));
+}
+
 static void read_features(void *arg, struct terse_node *node) {
     struct phone_offer *offer = arg;
 
@@ -492,6 +573,8 @@ int main(void) {
         cmocka_unit_test(test_success_of_a_new_session),
         cmocka_unit_test(test_success_of_one_that_goes_on),
         cmocka_unit_test(test_success_that_makes_no_sense),
+        cmocka_unit_test(test_success_that_says_where),
+        cmocka_unit_test(test_location_is_a_name_and_a_port),
         cmocka_unit_test(test_features_are_read),
         cmocka_unit_test(test_token_is_proved_both_ways),
         cmocka_unit_test(test_backoff_doubles_to_its_bound),

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Fields of Frame (docs/wire.md). */
 enum { BEAT = 21, WAIT = 23, WAIT_BYTES = 24 };
@@ -285,6 +290,301 @@ static void test_active_client_waits_no_more(void **state) {
     end(&fake, client);
 }
 
+/* ---- where the session is
+ * ------------------------------------------------------------------------- */
+
+/* Two of them: the client knows the first by its options, and of the second by
+ * the first. */
+struct pair {
+    struct fake base, there;
+    char location[64]; /* as the first tells it */
+};
+
+/* location: NULL for that of the second, which is not begun otherwise. */
+static struct terse_client_options begin_pair(struct pair *pair,
+                                              void (*base)(struct fake *fake),
+                                              void (*there)(struct fake *fake),
+                                              const char *location) {
+    struct terse_client_options options;
+
+    atomic_store(&stage, 0);
+    if (there)
+        fake_start(&pair->there, there, pair);
+    if (location)
+        snprintf(pair->location, sizeof(pair->location), "%s", location);
+    else
+        snprintf(pair->location, sizeof(pair->location), "127.0.0.1:%u",
+                 (unsigned)pair->there.port);
+    fake_start(&pair->base, base, pair);
+    options = fake_options(&pair->base);
+    options.location = TERSE_CLIENT_ON; /* there is no TLS here */
+    return options;
+}
+
+static void tell_where(struct fake *fake) {
+    struct pair *pair = fake->arg;
+    char inner[1024];
+
+    snprintf(inner, sizeof(inner), FAKE_ENABLED(" location='%s'") FAKE_NEXT,
+             pair->location);
+    fake_login2(fake, inner);
+    fake_expect(fake, "one");
+}
+
+static bool anybody(int listener) {
+    struct pollfd fd = {.fd = listener, .events = POLLIN};
+
+    return poll(&fd, 1, 0) != 0;
+}
+
+static void take_back_twice(struct fake *fake) {
+    for (int i = 0; i < 2; i++) {
+        if (i > 0)
+            fake_again(fake);
+        fake_expect_return(fake, "0");
+        fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("0") FAKE_NEXT);
+        fake_expect(fake, "one");
+    }
+    fake_expect_eof(fake);
+}
+
+/* Each time, though <resumed/> does not say it again. */
+static void test_location_is_dialled_first(void **state) {
+    struct pair pair;
+    struct terse_client_options options =
+        begin_pair(&pair, tell_where, take_back_twice, NULL);
+    struct terse_client *client = begin(&options);
+    struct terse_client_status status;
+
+    (void)state;
+    send_xml(client, ONE);
+    status = fake_await_ready(client, 3);
+    assert_int_equal(status.resumptions, 2);
+    assert_int_equal(status.round_trips, 1);
+    assert_string_equal(status.host, pair.location);
+    assert_false(anybody(pair.base.listener));
+    terse_client_free(client);
+    fake_stop(&pair.base);
+    fake_stop(&pair.there);
+}
+
+static void tell_and_stay(struct fake *fake) {
+    tell_where(fake);
+    fake_expect_eof(fake);
+}
+
+static void take_back(struct fake *fake) {
+    fake_expect_return(fake, "0");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("0") FAKE_NEXT);
+    fake_expect(fake, "one");
+    atomic_store(&stage, 1);
+    fake_expect_eof(fake);
+}
+
+/* The connection that still stands need not be with the one that knows best. */
+static void test_hint_leads_to_the_location(void **state) {
+    struct pair pair;
+    struct terse_client_options options =
+        begin_pair(&pair, tell_and_stay, take_back, NULL);
+    struct terse_client *client = begin(&options);
+
+    (void)state;
+    send_xml(client, ONE);
+    terse_client_hint_network(client, true);
+    await_stage(1);
+    terse_client_free(client);
+    fake_stop(&pair.base);
+    fake_stop(&pair.there);
+}
+
+/* By password: the token is good only there. Then all is here. */
+static void take_back_here(struct fake *fake) {
+    tell_where(fake);
+    fake_again(fake);
+    fake_login2(fake, FAKE_RESUMED("1") FAKE_NEXT);
+    fake_again(fake);
+    fake_expect_return(fake, "0");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("1") FAKE_NEXT);
+    fake_expect_eof(fake);
+}
+
+static void test_location_that_is_gone_is_left(void **state) {
+    struct pair pair;
+    struct terse_client_options options =
+        begin_pair(&pair, take_back_here, NULL, "127.0.0.1:1");
+    struct terse_client *client = begin(&options);
+
+    (void)state;
+    send_xml(client, ONE);
+    assert_int_equal(fake_await_ready(client, 3).resumptions, 2);
+    terse_client_free(client);
+    fake_stop(&pair.base);
+}
+
+/* Connections to it are made by the kernel, and nobody answers. */
+static int silent_place(char location[64]) {
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(listener, (void *)&sa, len), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (void *)&sa, &len), 0);
+    snprintf(location, 64, "127.0.0.1:%u", (unsigned)ntohs(sa.sin_port));
+    return listener;
+}
+
+static uint32_t resumptions(struct terse_client *client) {
+    struct terse_client_status status;
+
+    terse_client_status(client, &status);
+    return status.resumptions;
+}
+
+/* After 5 s, though others have longer. */
+static void test_location_that_does_not_answer_is_left_in_time(void **state) {
+    struct pair pair;
+    struct terse_client_options options;
+    struct terse_client *client;
+    char location[64];
+    int listener = silent_place(location);
+    uint64_t began;
+
+    (void)state;
+    options = begin_pair(&pair, take_back_here, NULL, location);
+    options.connect_ms = options.login_ms = 60000;
+    client = begin(&options);
+    send_xml(client, ONE);
+    began = client_now();
+    while (client_now() - began < 9000 && resumptions(client) < 1)
+        fake_sleep(20);
+    assert_in_range(client_now() - began, 4500, 8500);
+    fake_await_ready(client, 3);
+    terse_client_free(client);
+    fake_stop(&pair.base);
+    close(listener);
+}
+
+static void know_nobody(struct fake *fake) {
+    fake_expect(fake, "<open");
+    fake_expect(fake, "mechanism='HT-SHA-256-NONE'");
+    fake_send_open(fake);
+    fake_send(fake, "<stream:error><host-unknown xmlns='" CLIENT_NS_STREAMS
+                    "'/></stream:error>");
+}
+
+/* That would be the end, were it said by one that was configured. */
+static void test_location_has_not_the_last_word(void **state) {
+    struct pair pair;
+    struct terse_client_options options =
+        begin_pair(&pair, take_back_here, know_nobody, NULL);
+    struct terse_client *client = begin(&options);
+
+    (void)state;
+    send_xml(client, ONE);
+    assert_int_equal(fake_await_ready(client, 3).resumptions, 2);
+    terse_client_free(client);
+    fake_stop(&pair.base);
+    fake_stop(&pair.there);
+}
+
+static void take_back_by_token(struct fake *fake) {
+    tell_where(fake);
+    fake_again(fake);
+    fake_expect_return(fake, "0");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("1") FAKE_NEXT);
+    atomic_store(&stage, 1);
+    fake_expect_eof(fake);
+}
+
+/* Without TLS anybody could send us anywhere. */
+static void test_location_is_not_followed_unasked(void **state) {
+    static const enum terse_client_switch how[] = {TERSE_CLIENT_AUTO,
+                                                   TERSE_CLIENT_OFF};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct pair pair;
+        char location[64];
+        int listener = silent_place(location);
+        struct terse_client_options options =
+            begin_pair(&pair, take_back_by_token, NULL, location);
+        struct terse_client *client;
+        void *blob;
+        size_t n;
+
+        options.location = how[i];
+        client = begin(&options);
+        send_xml(client, ONE);
+        await_stage(1);
+        assert_false(anybody(listener));
+        assert_int_equal(terse_client_export(client, &blob, &n),
+                         TERSE_CLIENT_OK);
+        assert_memory_equal(blob, "TRSX\1", 5); /* as it ever was */
+        free(blob);
+        terse_client_free(client);
+        fake_stop(&pair.base);
+        close(listener);
+    }
+}
+
+static void stay(struct fake *fake) {
+    tell_where(fake);
+    atomic_store(&stage, 1);
+    fake_expect_eof(fake);
+}
+
+static void take_back_later(struct fake *fake) {
+    fake_expect_return(fake, "0");
+    fake_success2(fake, FAKE_ANSWER, FAKE_RESUMED("0") FAKE_NEXT);
+    fake_expect(fake, "one");
+    atomic_store(&stage, 2);
+    fake_expect_eof(fake);
+}
+
+static void test_location_is_exported(void **state) {
+    struct pair pair;
+    struct terse_client_options options =
+        begin_pair(&pair, stay, take_back_later, NULL);
+    struct terse_client *client = begin(&options);
+    struct terse_client_status status;
+    void *blob;
+    size_t n;
+
+    (void)state;
+    send_xml(client, ONE);
+    await_stage(1);
+    assert_int_equal(terse_client_export(client, &blob, &n), TERSE_CLIENT_OK);
+    terse_client_free(client);
+    assert_memory_equal(blob, "TRSX\2", 5);
+    options.restore = blob;
+    options.n_restore = n;
+    fake_try_damaged(&options, blob, n);
+    client = begin(&options);
+    assert_true(terse_client_resumed(client));
+    terse_client_status(client, &status);
+    assert_string_equal(status.host, pair.location);
+    assert_int_equal(status.round_trips, 1);
+    await_stage(2);
+    terse_client_free(client);
+    /* Who does not follow it goes where the token was made. */
+    options.location = TERSE_CLIENT_OFF;
+    assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
+    assert_int_equal(client->host, 0);
+    assert_int_equal(client->token_host, 0);
+    assert_string_equal(client->token, FAKE_TOKEN);
+    terse_client_free(client);
+    /* And who does not know that host either, anywhere, by password. */
+    options.host = "localhost";
+    assert_int_equal(terse_client_new(&client, &options), TERSE_CLIENT_OK);
+    assert_null(client->token);
+    terse_client_free(client);
+    free(blob);
+    fake_stop(&pair.base);
+    fake_stop(&pair.there);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds_are_said_with_each_connection),
@@ -296,6 +596,13 @@ int main(void) {
         cmocka_unit_test(test_receipt_is_not_asked_about),
         cmocka_unit_test(test_inactive_client_waits_for_what_may_wait),
         cmocka_unit_test(test_active_client_waits_no_more),
+        cmocka_unit_test(test_location_is_dialled_first),
+        cmocka_unit_test(test_hint_leads_to_the_location),
+        cmocka_unit_test(test_location_that_is_gone_is_left),
+        cmocka_unit_test(test_location_that_does_not_answer_is_left_in_time),
+        cmocka_unit_test(test_location_has_not_the_last_word),
+        cmocka_unit_test(test_location_is_not_followed_unasked),
+        cmocka_unit_test(test_location_is_exported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -618,29 +618,6 @@ static void stays(struct fake *fake) {
     fake_expect_eof(fake);
 }
 
-/* Whatever is cut off of it or wrong in it, it is refused, or taken as it is.
- */
-static void try_damaged(const struct terse_client_options *like,
-                        const uint8_t *blob, size_t n) {
-    struct terse_client_options options = *like;
-    struct terse_client *client;
-    uint8_t *copy = malloc(n);
-
-    assert_non_null(copy);
-    options.restore = copy;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(copy, blob, n);
-        options.n_restore = i;
-        assert_int_equal(terse_client_new(&client, &options),
-                         TERSE_CLIENT_EARG);
-        options.n_restore = n;
-        copy[i] ^= 0xff;
-        if (terse_client_new(&client, &options) == TERSE_CLIENT_OK)
-            terse_client_free(client);
-    }
-    free(copy);
-}
-
 /* Whether something came that was not given out. */
 static bool queued(struct terse_client *client) {
     bool queued;
@@ -676,7 +653,7 @@ static void test_export_goes_on_in_another_client(void **state) {
     assert_int_equal(post(other, "next", TERSE_CLIENT_RESEND_DEFAULT), 2);
     await_stage(3);
     terse_client_free(other);
-    try_damaged(&options, blob, n);
+    fake_try_damaged(&options, blob, n);
     options.jid = "somebody@example.net";
     assert_int_equal(terse_client_new(&other, &options), TERSE_CLIENT_EARG);
     free(blob);
