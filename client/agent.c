@@ -36,7 +36,8 @@ static const char usage[] =
     "SYNOPSIS\n"
     "  terse-agent --proxy HOST[:PORT][,…] [--listen ADDRESS:PORT]\n"
     "              [--ca-file FILE] [--tls-name NAME | --clear]\n"
-    "              [--state FILE] [--tag NAME] [--transparent]\n\n"
+    "              [--location WHEN] [--state FILE] [--tag NAME]\n"
+    "              [--wait SECONDS] [--transparent]\n\n"
     "DESCRIPTION\n"
     "  Listens as an XMPP server would. Each stream that a client opens is\n"
     "  carried in compact frames to tersed, a proxy in front of the real\n"
@@ -76,6 +77,16 @@ static const char usage[] =
     "  --clear               no TLS to tersed: what passes there, passwords "
     "of\n"
     "                        weak mechanisms too, can be read on the way\n"
+    "  --location WHEN       tls (default), always or never: whether to go "
+    "back "
+    "to a\n"
+    "                        session where tersed said that it is held, first. "
+    "tls:\n"
+    "                        not without TLS, where who is on the way could "
+    "send\n"
+    "                        the agent anywhere. Certificates have to be valid "
+    "for\n"
+    "                        the same name as ever\n"
     "  --allow-remote        listen on an address that is not loopback:\n"
     "                        what passes there can be read on the way\n"
     "  --state FILE          where to remember the id of this device, and "
@@ -229,7 +240,7 @@ static int serve(struct agent *agent, const sigset_t *signals) {
 }
 
 struct options {
-    const char *listen, *ca_file, *tls_name, *tag, *state;
+    const char *listen, *ca_file, *tls_name, *tag, *state, *location;
     bool remote, clear, transparent;
 };
 
@@ -294,10 +305,23 @@ static int check(const struct agent *agent, const struct options *o) {
     return 0;
 }
 
+/* "tls", "always" or "never". */
+static int set_follows(struct agent *agent, const struct options *o) {
+    if (strcmp(o->location, "tls") == 0)
+        agent->follows = !o->clear;
+    else if (strcmp(o->location, "always") == 0)
+        agent->follows = true;
+    else if (strcmp(o->location, "never") != 0)
+        return misuse("--location: not tls, always or never");
+    return 0;
+}
+
 static int run(struct agent *agent, const struct options *o) {
     int status = check(agent, o);
     sigset_t signals;
 
+    if (!status)
+        status = set_follows(agent, o);
     if (status)
         return status;
     /* Before any thread: they all inherit it, and only serve() waits. */
@@ -341,6 +365,7 @@ int main(int argc, char **argv) {
         {"ca-file", required_argument, NULL, 'f'},
         {"tls-name", required_argument, NULL, 'n'},
         {"clear", no_argument, NULL, 'c'},
+        {"location", required_argument, NULL, 'o'},
         {"allow-remote", no_argument, NULL, 'r'},
         {"heartbeat", required_argument, NULL, 'b'},
         {"ack-delay", required_argument, NULL, 'k'},
@@ -356,7 +381,7 @@ int main(int argc, char **argv) {
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
-    struct options o = {.listen = DEFAULT_LISTEN};
+    struct options o = {.listen = DEFAULT_LISTEN, .location = "tls"};
     static struct agent agent;
     int c;
 
@@ -368,6 +393,9 @@ int main(int argc, char **argv) {
             break;
         case 'l':
             o.listen = optarg;
+            break;
+        case 'o':
+            o.location = optarg;
             break;
         case 'r':
             o.remote = true;

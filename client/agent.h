@@ -16,7 +16,11 @@
 
 struct agent_session;
 
-enum { AGENT_PROXIES = 8 };
+enum {
+    AGENT_PROXIES = 8,
+    AGENT_LOCATION = AGENT_PROXIES, /* in place of one's index: where the
+                                       session is held, as tersed has told */
+};
 
 /* A tersed. */
 struct agent_proxy {
@@ -44,6 +48,7 @@ struct agent {
     struct net_tls *tls;  /* NULL: clear text to tersed */
     const char *tls_name; /* what its certificate is for; NULL: the domain in
                              the client's header */
+    bool follows;         /* goes where tersed says that a session is held */
     bool transparent;     /* all passes as it is */
     const char *tag;      /* in the resource's name; NULL: tersed's own */
     uint32_t connect_ms, close_ms, stall_ms;

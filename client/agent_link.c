@@ -17,13 +17,15 @@
  * session that one proxy alone can give back waits for it, where the client
  * could log in at another. HEADER: for which the header waits for
  * <authenticate/>. STALE: after a return, in which the end may be that of an
- * older connection. */
+ * older connection. THERE: to connect to where the session is held, and for TLS
+ * there; others may have it back, too. */
 enum {
     BACKOFF_LEAST = 500,
     BACKOFF_MOST = 30000,
     ELSEWHERE = 15000,
     HEADER = 1000,
     STALE = 10000,
+    THERE = 5000,
 };
 
 static bool is(struct terse_str s, const char *text) {
@@ -154,12 +156,62 @@ static uint32_t dice(void) {
     return random;
 }
 
+/* ---- where to
+ * ----------------------------------------------------------------------- */
+
+void link_locate(struct agent_session *s, const char *location) {
+    struct agent_phone *phone = &s->phone;
+    bool there = s->proxy == AGENT_LOCATION;
+    uint16_t port =
+        there ? phone->location.port : s->agent->proxies[s->proxy].port;
+    struct agent_proxy told;
+
+    if (!there)
+        phone->home = s->proxy;
+    if (!*location) {
+        phone->located = phone->located && there;
+        return;
+    }
+    phone->located = s->agent->follows &&
+                     phone_location(location, port, told.host, &told.port);
+    if (phone->located)
+        phone->location = told;
+}
+
+/* Whether the token is good there, as far as one can know. */
+static bool knows_token(const struct agent_session *s) {
+    return s->proxy == (s->phone.located ? AGENT_LOCATION : s->phone.home);
+}
+
+/* How many places there are to try: all, if there is a password for them. */
+static unsigned places(const struct agent_session *s) {
+    return (s->phone.secret ? s->agent->n_proxies : 1) + s->phone.located;
+}
+
+/* Where to, this time: who has the session first. */
+static unsigned where(const struct agent_session *s) {
+    unsigned turn = s->phone.attempt % places(s);
+
+    if (s->phone.located && turn == 0)
+        return AGENT_LOCATION;
+    return (s->phone.home + turn - s->phone.located) % s->agent->n_proxies;
+}
+
+/* For a step of connecting. */
+static uint32_t step_ms(const struct agent_session *s) {
+    uint32_t ms = s->agent->connect_ms;
+
+    return s->proxy == AGENT_LOCATION && ms > THERE ? THERE : ms;
+}
+
 /* When the next attempt is. */
 static void schedule(struct agent_session *s) {
-    unsigned round = s->phone.attempt / s->agent->n_proxies;
+    unsigned round = s->phone.attempt / places(s);
     uint32_t wait = phone_backoff(round, BACKOFF_LEAST, BACKOFF_MOST, dice());
     uint64_t now = session_now();
 
+    if (s->phone.located && s->phone.attempt % places(s) == 1)
+        wait = 0; /* the others have no part in that */
     if (now >= s->phone.until) {
         give_up(s);
         return;
@@ -275,8 +327,7 @@ static void say_return(struct agent_session *s) {
                             .wants_token = true};
     struct terse_buf xml;
 
-    phone->by_token = phone->token &&
-                      (s->proxy == phone->home || !phone->secret) &&
+    phone->by_token = phone->token && (knows_token(s) || !phone->secret) &&
                       phone_ht_initial(phone->token, phone->user, initial);
     if (!phone->by_token && !phone->secret) {
         give_up(s);
@@ -306,7 +357,8 @@ static void connected(struct agent_session *s) {
     enum net_err err = NET_OK;
 
     s->linked = true;
-    atomic_store(&s->agent->proxy, s->proxy);
+    if (s->proxy != AGENT_LOCATION)
+        atomic_store(&s->agent->proxy, s->proxy);
     net_timer_stop(s->timer);
     net_conn_resume(s->back.conn);
     if (s->state == AGENT_LOST) {
@@ -352,7 +404,7 @@ static void secure(struct agent_session *s) {
     } else if (err) {
         session_fail(s, "resource-constraint", NULL);
     } else {
-        net_timer_set(s->timer, s->agent->connect_ms);
+        net_timer_set(s->timer, step_ms(s));
         net_conn_resume(s->back.conn);
     }
 }
@@ -378,24 +430,18 @@ static void dialled(void *arg, enum net_err err, const char *text,
 
 void link_dial(struct agent_session *s) {
     struct agent *agent = s->agent;
-    const struct agent_proxy *proxy = &agent->proxies[s->proxy];
+    const struct agent_proxy *proxy = s->proxy == AGENT_LOCATION
+                                          ? &s->phone.location
+                                          : &agent->proxies[s->proxy];
     struct net_target target = {proxy->host, proxy->port, NULL};
 
-    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target,
-                     agent->connect_ms, dialled, s))
+    if (net_dial_new(&s->dial, &s->owner, agent->resolver, &target, step_ms(s),
+                     dialled, s))
         session_fail(s, "resource-constraint", NULL);
 }
 
 /* ---- back
  * ----------------------------------------------------------------------- */
-
-/* Where to, this time: who has the token first, then all others, if there is a
- * password for them. */
-static unsigned where(const struct agent_session *s) {
-    if (!s->phone.secret)
-        return s->phone.home;
-    return (s->phone.home + s->phone.attempt) % s->agent->n_proxies;
-}
 
 static void try_again(void *arg) {
     struct agent_session *s = arg;
@@ -457,7 +503,7 @@ static void success(void *arg, struct terse_node *node) {
     } else if (session_move(s, AGENT_RESUMED)) {
         log_event(LOG_INFO, s->id, "resumed", "by",
                   s->phone.by_token ? "token" : "password", NULL);
-        s->phone.home = s->proxy;
+        link_locate(s, ok.location);
         s->phone.until = 0;
         s->phone.back_at = session_now();
         stream_resumed(s);
@@ -471,6 +517,13 @@ static void success(void *arg, struct terse_node *node) {
 static void refused(struct agent_session *s) {
     log_event(LOG_INFO, s->id, "refused", "what",
               s->phone.by_token ? "token" : "password", NULL);
+    if (s->phone.by_token && !s->phone.secret && !knows_token(s)) {
+        /* Good elsewhere; but as things are the client can log in anew. */
+        if (s->phone.until > session_now() + ELSEWHERE)
+            s->phone.until = session_now() + ELSEWHERE;
+        link_lost(s, NET_ECLOSED, "The proxy does not know the token.");
+        return;
+    }
     if (!s->phone.by_token || !s->phone.secret) {
         give_up(s);
         return;

@@ -565,7 +565,7 @@ static bool keep(struct agent_session *s, const struct phone_success *ok) {
     phone->jid = copy(ok->jid);
     phone->id = copy(ok->id);
     phone->token = copy(ok->token);
-    phone->home = s->proxy;
+    link_locate(s, ok->location);
     if (ok->enabled)
         phone_sm_begin(&phone->sm);
     return phone->jid && (phone->id || !ok->id[0]) &&

@@ -42,8 +42,10 @@ struct agent_phone {
     char *secret;      /* PLAIN's message, base64; NULL: another mechanism */
     char *token;       /* for the next time; NULL: none */
     bool by_token;     /* how the session is being taken back */
-    unsigned home;     /* the proxy that the token is of */
-    char *account;     /* of the device, at agent->memory; NULL: none */
+    unsigned home;     /* the proxy that it was with last */
+    bool located;      /* it is held at `location`, and the token good there; */
+    struct agent_proxy location; /* else both is so at home */
+    char *account; /* of the device, at agent->memory; NULL: none */
     char device[MEMORY_DEVICE];
     unsigned slot;
     unsigned attempt; /* to connect, since the last connection */
@@ -63,7 +65,7 @@ struct agent_session {
     struct frame_leg back;
     bool linked; /* back is connected, with TLS if there is to be any */
     struct net_dial *dial;
-    unsigned proxy;          /* that is dialled, or spoken to */
+    unsigned proxy;          /* that is dialled, or spoken to; AGENT_LOCATION */
     unsigned tried;          /* of the proxies, before the first answer */
     struct net_timer *timer; /* of TLS, of a full queue, of leaving, … */
     struct net_timer *beat;  /* of silence towards and from tersed */
@@ -162,6 +164,9 @@ bool stream_full(const struct agent_session *s);
 
 /* Begins to connect to s->proxy. */
 void link_dial(struct agent_session *s);
+/* The session is with whom we speak to. He may have said how to get back there;
+ * "": he did not. */
+void link_locate(struct agent_session *s, const char *location);
 /* The connection is lost, or could not be made: makes another one, or the
  * session fails. */
 void link_lost(struct agent_session *s, enum net_err why, const char *text);

@@ -349,14 +349,37 @@ async def test_presence_waits_as_the_agent_asks(world):
 
 @pytest.mark.parametrize('wrong', [
     ['--wait', '-1'], ['--wait', '86401'], ['--wait', '1s'],
-    ['--wait-bytes', '1048577'], ['--wait-bytes', '']])
-async def test_bounds_that_cannot_be_are_refused(wrong):
+    ['--wait-bytes', '1048577'], ['--wait-bytes', ''], ['--location', 'on']])
+async def test_options_that_cannot_be_are_refused(wrong):
     done = await asyncio.create_subprocess_exec(
         f'{servers.BUILD}/bin/terse-agent', '--proxy', 'localhost', *wrong,
         stderr=asyncio.subprocess.PIPE)
     _, text = await done.communicate()
     assert done.returncode == 64
-    assert text.startswith(f'terse-agent: {wrong[0]}: not 0 to '.encode())
+    assert text.startswith(f'terse-agent: {wrong[0]}: not '.encode())
+
+
+async def test_location_without_a_good_certificate_is_left(world):
+    """Its authority is trusted; but it is not for the account's domain, whatever
+    the name it was told by. Nothing is said to it, and the session is had back
+    where it was."""
+    other = world.run(servers.Tersed({'localhost': {
+        'server': f'127.0.0.1:{world.server.starttls}',
+        'ca_file': world.server.ca}}, log_level='debug'))
+    tersed = proxy(world, location=f'localhost:{other.port}')
+    trusted = f'{world.directory()}/both'
+    with open(trusted, 'w') as f:
+        for one in tersed, other:
+            f.write(open(one.certificate).read())
+    relay = await link(world, tersed)
+    own = agent(world, relay.port, ca=trusted)
+    client = await online(world, own.port)
+    relay.cut()
+    await logged(own, 'event=resumed by=token')
+    await client.flush()
+    await logged(other, 'from=greeting to=over')
+    assert all('from=greeting to=over' in line
+               for line in other.logged('event=move'))
 
 
 async def test_while_there_is_no_network_all_is_kept(world):

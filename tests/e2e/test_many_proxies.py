@@ -11,8 +11,10 @@ import pytest
 
 import balanced
 import servers
+from drivers import XmlClient
 from phone import CLIENT, SASL2, SM, Phone
 from servers import DOMAIN
+from test_agent import logged
 from test_proxy_limits import until
 from test_session import Stage, kill
 
@@ -179,6 +181,45 @@ async def test_sdk_comes_back_to_the_one_that_holds_it(world):
     for one, other in zip(sdks, sdks[1:] + sdks[:1]):
         await one.do(f'send {other.jid} id from-{one.user}')
         await other.hear(f'from-{one.user}')
+
+
+async def test_agent_comes_back_without_a_password(world):
+    """After SCRAM it has none, and a token is good at one of them alone: that is
+    where it goes. A program whose tersed is gone is told, soon, and can log in
+    through the other one."""
+    proxies = await cluster(world, '127.0.0.1')
+    own = world.run(servers.Agent(
+        world.balancer.port, world.certificate, phone=True,
+        options=['--log-level', 'debug']))
+
+    async def program(stem):
+        client = world.client(XmlClient, own.port)
+        user = world.account(stem)
+        await client.login(user, f'pw-{user}', DOMAIN, 'old')
+        await client.presence()
+        await client.flush()
+        return client
+
+    programs = [await program(f'old{i}') for i in range(4)]
+    for turn in range(3):
+        own.hint()
+        await logged(own, 'event=resumed by=token', 4 * (turn + 1))
+        for one, other in zip(programs, programs[1:] + programs[:1]):
+            await one.message(other.jid, f'turn {turn}')
+            got = await other.expect(lambda e: e.findtext(CLIENT + 'body'))
+            assert got.findtext(CLIENT + 'body') == f'turn {turn}'
+    assert not own.logged('event=refused')
+    count = len(proxies[0].logged('event=logged-in'))
+    assert 0 < count < 4
+    kill(world, proxies[0])
+    await logged(own, 'event=failed condition=remote-connection-failed', count)
+    last = await program('last')
+    here = [one for one in programs if not one.gone]
+    assert len(here) == 4 - count
+    for one in here:
+        await last.message(one.jid, 'still here')
+        got = await one.expect(lambda e: e.findtext(CLIENT + 'body'))
+        assert got.findtext(CLIENT + 'body') == 'still here'
 
 
 def visit(world, port, ticket=None):

@@ -41,6 +41,7 @@ struct world {
     uint8_t
         open[256]; /* the last Open that tersed got, as it was on the wire */
     size_t n_open;
+    char enabled[64];  /* what else log_in's <enabled/> says */
     uint8_t revision;  /* of the schemas, that tersed says; 0: nothing */
     char heard[65536]; /* what the client has read */
     size_t n_heard;
@@ -53,20 +54,26 @@ static void set_timeout(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-static int set_up(void **state) {
-    struct world *w = calloc(1, sizeof(*w));
+static int listen_anywhere(uint16_t *port) {
     struct sockaddr_in sa = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    set_timeout(fd);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+static int set_up(void **state) {
+    struct world *w = calloc(1, sizeof(*w));
 
     signal(SIGPIPE, SIG_IGN);
     w->client = w->proxy = -1;
-    w->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(w->listening, (struct sockaddr *)&sa, len), 0);
-    assert_int_equal(listen(w->listening, 4), 0);
-    assert_int_equal(getsockname(w->listening, (struct sockaddr *)&sa, &len),
-                     0);
-    set_timeout(w->listening);
+    w->listening = listen_anywhere(&w->agent.proxies[0].port);
     pthread_mutex_init(&w->agent.lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -74,7 +81,6 @@ static int set_up(void **state) {
     pthread_cond_init(&w->agent.left, &attr);
     pthread_condattr_destroy(&attr);
     strcpy(w->agent.proxies[0].host, "127.0.0.1");
-    w->agent.proxies[0].port = ntohs(sa.sin_port);
     w->agent.n_proxies = 1;
     w->agent.memory = memory_new(NULL);
     assert_non_null(w->agent.memory);
@@ -514,27 +520,31 @@ static void test_agent_thousand_stanzas_in_one_write_pass(void **state) {
 #define JOE_PLAIN "AGpvZQBzZWNyZXQ="     /* NUL joe NUL secret */
 #define JOE_HT "am9lA"                   /* joe NUL … */
 #define SM_NS "urn:xmpp:sm:3"
-#define BOUND(token)                                                           \
+/* more: attributes of <enabled/>. */
+#define BOUND_MORE(token, more)                                                \
     "<success xmlns='urn:xmpp:sasl:2'><additional-data>dj0=</additional-data>" \
     "<authorization-identifier>joe@im.example.net/terse.1"                     \
     "</authorization-identifier><bound xmlns='urn:xmpp:bind:0'>"               \
-    "<enabled xmlns='" SM_NS "' id='sm-1' resume='true'/></bound>"             \
+    "<enabled xmlns='" SM_NS "' id='sm-1' resume='true'" more "/></bound>"     \
     "<token xmlns='urn:xmpp:fast:0' token='" token "'/></success>"             \
     "<stream:features><csi xmlns='urn:xmpp:csi:0'/><sm xmlns='" SM_NS "'/>"    \
     "</stream:features>"
+#define BOUND(token) BOUND_MORE(token, "")
 
-/* The agent's next connection. */
-static void accept_proxy(struct world *w) {
+/* The agent's next connection, to that tersed. */
+static void accept_at(struct world *w, int listening) {
     hang_up(&w->proxy);
     terse_peer_free(w->peer);
     assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
                                     &(struct terse_state_limits){0}, false),
                      TERSE_OK);
     w->preface_read = false;
-    w->proxy = accept(w->listening, NULL, NULL);
+    w->proxy = accept(listening, NULL, NULL);
     assert_true(w->proxy >= 0);
     set_timeout(w->proxy);
 }
+
+static void accept_proxy(struct world *w) { accept_at(w, w->listening); }
 
 static void expect_all(struct world *w, ...) {
     const char *xml = proxy_hears(w), *text;
@@ -557,6 +567,8 @@ static void auth(struct world *w, const char *mechanism, const char *data) {
 
 /* A first login: the client waits for tersed's features. */
 static void log_in(struct world *w, const char *mechanism, const char *data) {
+    char bound[2048];
+
     dial_client(w);
     client_says(w, HEADER);
     accept_proxy(w);
@@ -564,11 +576,12 @@ static void log_in(struct world *w, const char *mechanism, const char *data) {
     proxy_says(w, true, OFFER, SIZE_MAX);
     client_hears(w, "<mechanism>PLAIN</mechanism>");
     auth(w, mechanism, data);
+    snprintf(bound, sizeof(bound), BOUND_MORE("t1", "%s"), w->enabled);
     expect_all(w, "<authenticate", mechanism, data, "<user-agent",
                "urn:xmpp:bind:0", "<enable", "resume=", "<request-token",
                (char *)NULL);
     assert_null(strstr(w->xml, "carbons"));
-    proxy_says(w, false, BOUND("t1"), SIZE_MAX);
+    proxy_says(w, false, bound, SIZE_MAX);
     client_hears(w, ">dj0=</success>");
 }
 
@@ -1174,6 +1187,142 @@ static void test_agent_session_next_proxy_is_tried(void **state) {
     assert_int_equal(atomic_load(&w->agent.proxy), 1);
 }
 
+/* ---- where a session is held
+ * ------------------------------------------------------------------------- */
+
+/* Logs in at a tersed that says that it is found at that port. */
+static void come_up_located(struct world *w, uint16_t port,
+                            const char *mechanism, const char *data) {
+    w->agent.follows = true;
+    snprintf(w->enabled, sizeof(w->enabled), " location='127.0.0.1:%u'",
+             (unsigned)port);
+    come_up(w, mechanism, data);
+}
+
+/* Header and <authenticate/> of one who comes back. */
+static void expect_back(struct world *w, const char *mechanism) {
+    expect(w, "im.example.net");
+    expect_all(w, "<authenticate", mechanism, "sm-1", (char *)NULL);
+}
+
+static void exchange(struct world *w) {
+    client_says(w, "<message id='last'/>");
+    expect(w, "last");
+    assert_null(strstr(w->heard, "stream"));
+}
+
+/* Each time, though <resumed/> does not say it again; a new client goes where
+ * all do. */
+static void test_agent_session_returns_to_its_location(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_at(w, there);
+    expect_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    agent_reconnect(&w->agent);
+    accept_at(w, there);
+    expect_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t2", 0, "t3");
+    exchange(w);
+    assert_int_equal(atomic_load(&w->agent.proxy), 0);
+    hang_up(&there);
+}
+
+/* Without a password the token is all there is, so it is tried at home: it may
+ * be the same tersed. And then that is where it is. */
+static void test_agent_session_location_that_is_gone_is_left(void **state) {
+    struct world *w = *state;
+
+    come_up_located(w, 1, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t2", 0, "t3");
+    exchange(w);
+}
+
+/* The network came back between the two attempts: the token is still good where
+ * it was made. */
+static void test_agent_session_refused_token_is_good_elsewhere(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_at(w, there);
+    accept_proxy(w); /* that one is hung up on */
+    expect_back(w, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    accept_at(w, there);
+    expect_back(w, "HT-SHA-256-NONE");
+    say_resumed(w, "t1", 0, "t2");
+    exchange(w);
+    hang_up(&there);
+}
+
+/* There it is known whether it is good. */
+static void test_agent_session_refused_at_its_location_is_over(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+
+    come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_at(w, there);
+    expect_back(w, "HT-SHA-256-NONE");
+    proxy_says(w, true, REFUSED, SIZE_MAX);
+    client_hears(w, "remote-connection-failed");
+    hang_up(&there);
+}
+
+/* With one, others need no token. */
+static void test_agent_session_password_is_for_other_places(void **state) {
+    struct world *w = *state;
+
+    come_up_located(w, 1, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect_back(w, JOE_PLAIN);
+    say_resumed(w, "t1", 0, "t2");
+    exchange(w);
+}
+
+static void test_agent_session_does_not_follow_unasked(void **state) {
+    struct world *w = *state;
+    uint16_t port;
+    int there = listen_anywhere(&port);
+    struct pollfd fd = {.fd = there, .events = POLLIN};
+
+    snprintf(w->enabled, sizeof(w->enabled), " location='127.0.0.1:%u'",
+             (unsigned)port);
+    come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect_back(w, "HT-SHA-256-NONE");
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    hang_up(&there);
+}
+
+static void test_agent_session_does_not_follow_to_nowhere(void **state) {
+    struct world *w = *state;
+
+    w->agent.follows = true;
+    strcpy(w->enabled, " location='*:1'");
+    come_up(w, "PLAIN", JOE_PLAIN);
+    hang_up(&w->proxy);
+    accept_proxy(w);
+    expect_back(w, "HT-SHA-256-NONE"); /* which is good here, then */
+}
+
 static void test_agent_table_ends_everywhere(void **state) {
     (void)state;
     for (int s = 0; s < AGENT_STATES; s++) {
@@ -1236,6 +1385,13 @@ int main(void) {
         t(test_agent_session_hint_makes_a_new_connection),
         t(test_agent_session_gives_up),
         t(test_agent_session_next_proxy_is_tried),
+        t(test_agent_session_returns_to_its_location),
+        t(test_agent_session_location_that_is_gone_is_left),
+        t(test_agent_session_refused_token_is_good_elsewhere),
+        t(test_agent_session_refused_at_its_location_is_over),
+        t(test_agent_session_password_is_for_other_places),
+        t(test_agent_session_does_not_follow_unasked),
+        t(test_agent_session_does_not_follow_to_nowhere),
         cmocka_unit_test(test_agent_table_ends_everywhere),
     };
 
