@@ -233,6 +233,15 @@ void fake_pong(struct fake *fake) {
     fake_send_raw(fake, pong, sizeof(pong));
 }
 
+void fake_expect_plain(struct fake *fake, const char *text, bool plain) {
+    if (fake->failure[0])
+        return;
+    if (plain != (memmem(terse_buf_data(&fake->plain), fake->plain.len, text,
+                         strlen(text)) != NULL))
+        fake_fail(fake, plain ? "text that an older server cannot read"
+                              : "text as it is, where it could be shorter");
+}
+
 void fake_expect_silence(struct fake *fake, int ms) {
     struct pollfd fd = {.fd = fake->fd, .events = POLLIN};
     const uint8_t *frame;
@@ -273,8 +282,11 @@ static void send_frame(struct fake *fake, struct terse_buf *frame) {
     uint8_t header[NET_HEADER_MAX];
     size_t n;
 
-    if (terse_peer_pack(fake->peer, terse_buf_data(frame), frame->len,
-                        &fake->work, &fake->wire))
+    terse_buf_reset(&fake->wire);
+    if (fake->old
+            ? terse_buf_append(&fake->wire, terse_buf_data(frame), frame->len)
+            : terse_peer_pack(fake->peer, terse_buf_data(frame), frame->len,
+                              &fake->work, &fake->wire))
         fake_fail(fake, "no frame");
     if (fake->beats && terse_buf_data(frame)[0] == TAG_OPEN &&
         terse_buf_append(&fake->wire, beats, sizeof(beats)))

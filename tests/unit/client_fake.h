@@ -40,6 +40,7 @@ struct fake {
     void (*script)(struct fake *fake);
     void *arg;
     bool beats;        /* its Open says that it knows heartbeats */
+    bool old;          /* knows of no state and of no revision of the schemas */
     uint8_t open[256]; /* the client's last Open, as it came on the wire */
     size_t n_open;
     char *last;        /* XML of the last frame that was expected */
@@ -62,6 +63,9 @@ void fake_expect_ping(struct fake *fake);
 void fake_pong(struct fake *fake);
 /* Nothing may come for so long. */
 void fake_expect_silence(struct fake *fake, int ms);
+/* Whether the last frame that was expected holds that text as it is, none of it
+ * packed or a number. */
+void fake_expect_plain(struct fake *fake, const char *text, bool plain);
 /* The client must close the connection. */
 void fake_expect_eof(struct fake *fake);
 void fake_send(struct fake *fake, const char *xml);

@@ -585,6 +585,81 @@ static void test_location_is_exported(void **state) {
     fake_stop(&pair.there);
 }
 
+/* ---- a server that knows less
+ * ------------------------------------------------------------------------- */
+
+#define LATER "see you tomorrow"
+#define TEXT "<message to='a@b'><body>" LATER "</body></message>"
+/* Shorter as a number, for who knows what that is; so is PREVID, in <resume/>.
+ */
+#define PREVID "fs9fybo9qa"
+#define BOUND_PREVID                                                           \
+    "<bound xmlns='" PHONE_NS_BIND2 "'><enabled xmlns='" PHONE_NS_SM           \
+    "' id='" PREVID "' resume='true'/></bound>" FAKE_NEXT
+#define RESUMED_PREVID                                                         \
+    "<resumed xmlns='" PHONE_NS_SM "' h='0' previd='" PREVID "'/>"
+
+static void expect_previd(struct fake *fake, bool plain) {
+    fake_expect(fake, "<open");
+    fake_expect(fake, "previd='" PREVID "'");
+    fake_expect_plain(fake, PREVID, plain);
+}
+
+/* Begins as a new one; is there an old one when the client comes back, what was
+ * sent in vain is nothing that it can read. It hangs up. */
+static void grow_old(struct fake *fake) {
+    fake_login2(fake, BOUND_PREVID);
+    fake_expect(fake, LATER);
+    fake_expect_plain(fake, LATER, false);
+    fake_again(fake);
+    fake->old = true;
+    expect_previd(fake, false);
+    fake_again(fake);
+    expect_previd(fake, true);
+    fake_send_open(fake);
+    fake_send(fake, "<stream:features/>");
+    fake_success2(fake, FAKE_ANSWER, RESUMED_PREVID FAKE_NEXT);
+    fake_expect(fake, LATER); /* it is encoded anew */
+    fake_expect_plain(fake, LATER, true);
+    atomic_store(&stage, 1);
+    fake_expect(fake, LATER); /* and what comes next */
+    fake_expect_plain(fake, LATER, true);
+    fake_again(fake);
+    fake->old = false;
+    expect_previd(fake, true); /* as it was the last time */
+    fake_send_open(fake);
+    fake_send(fake, "<stream:features/>");
+    fake_success2(fake, FAKE_ANSWER, RESUMED_PREVID FAKE_NEXT);
+    fake_expect(fake, LATER); /* as it was made at first */
+    fake_expect_plain(fake, LATER, false);
+    fake_expect(fake, LATER); /* and this one for the older */
+    fake_expect_plain(fake, LATER, true);
+    atomic_store(&stage, 2);
+    fake_expect(fake, LATER);
+    fake_expect_plain(fake, LATER, false); /* as short as can be again */
+    atomic_store(&stage, 3);
+    fake_expect_eof(fake);
+}
+
+static void test_older_server_gets_what_it_can_read(void **state) {
+    struct terse_client_options options;
+    struct terse_client *client;
+    struct fake fake;
+
+    (void)state;
+    atomic_store(&stage, 0);
+    fake_start(&fake, grow_old, NULL);
+    options = fake_options(&fake);
+    client = begin(&options);
+    send_xml(client, TEXT);
+    for (int i = 1; i < 3; i++) {
+        await_stage(i);
+        send_xml(client, TEXT);
+    }
+    await_stage(3);
+    end(&fake, client);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds_are_said_with_each_connection),
@@ -603,6 +678,7 @@ int main(void) {
         cmocka_unit_test(test_location_has_not_the_last_word),
         cmocka_unit_test(test_location_is_not_followed_unasked),
         cmocka_unit_test(test_location_is_exported),
+        cmocka_unit_test(test_older_server_gets_what_it_can_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
