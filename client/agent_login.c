@@ -246,9 +246,9 @@ static void authenticate(struct agent_session *s,
     char data[WORDS_DATA];
 
     if (login->asked ||
-        !words_attr(node, "mechanism", login->mechanism,
+        !phone_attr(node, "mechanism", login->mechanism,
                     sizeof(login->mechanism)) ||
-        !words_text(node, data)) {
+        !phone_text(node, data, sizeof(data))) {
         session_fail(s, "bad-format", "An <auth/> that makes no sense.");
         return;
     }
@@ -267,7 +267,7 @@ static void respond(struct agent_session *s, const struct terse_node *node) {
     struct terse_buf xml;
     char data[WORDS_DATA];
 
-    if (!words_text(node, data)) {
+    if (!phone_text(node, data, sizeof(data))) {
         session_fail(s, "bad-format", "A <response/> that makes no sense.");
         return;
     }
@@ -326,8 +326,8 @@ static void bind(struct agent_session *s, const struct terse_node *node) {
     char type[8];
 
     if (!terse_node_is(node, TERSE_NS_CLIENT, "iq") ||
-        !client_child(node, CLIENT_NS_BIND, "bind") ||
-        !words_attr(node, "type", type, sizeof(type)) ||
+        !phone_child(node, CLIENT_NS_BIND, "bind") ||
+        !phone_attr(node, "type", type, sizeof(type)) ||
         strcmp(type, "set") != 0) {
         session_fail(s, "not-authorized", "First a resource has to be bound.");
         return;
@@ -538,7 +538,7 @@ static void challenge(void *arg, struct terse_node *node) {
     struct terse_buf xml;
     char data[WORDS_DATA];
 
-    if (!words_text(node, data)) {
+    if (!phone_text(node, data, sizeof(data))) {
         session_fail(s, "undefined-condition",
                      "The proxy's challenge makes no sense.");
         return;

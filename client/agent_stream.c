@@ -163,8 +163,8 @@ static bool asks_for_session(const struct terse_node *node) {
     char type[8];
 
     return terse_node_is(node, TERSE_NS_CLIENT, "iq") &&
-           client_child(node, CLIENT_NS_SESSION, "session") &&
-           words_attr(node, "type", type, sizeof(type)) &&
+           phone_child(node, CLIENT_NS_SESSION, "session") &&
+           phone_attr(node, "type", type, sizeof(type)) &&
            strcmp(type, "set") == 0;
 }
 
@@ -225,7 +225,7 @@ void stream_from_client(struct agent_session *s, struct terse_node *node) {
 static void acked(struct agent_session *s, const uint8_t *frame, size_t n) {
     uint32_t h, more;
 
-    if (!words_h(s->back.bridge, frame, n, &h) ||
+    if (!phone_frame_count(s->back.bridge->schema, frame, n, &h) ||
         !phone_sm_acked(&s->phone.sm, h, &more) ||
         !phone_box_acked(&s->phone.box, more)) {
         session_fail(s, "undefined-condition",

@@ -62,38 +62,8 @@ bool words_visit(const struct bridge *bridge, const uint8_t *frame, size_t n,
     return !err && visit.used;
 }
 
-bool words_text(const struct terse_node *node, char out[WORDS_DATA]) {
-    struct terse_str text;
-
-    if (!terse_node_text(node, &text) || text.n >= WORDS_DATA)
-        return false;
-    if (text.n)
-        memcpy(out, text.p, text.n);
-    out[text.n] = '\0';
-    return true;
-}
-
-bool words_attr(const struct terse_node *node, const char *name, char *out,
-                size_t size) {
-    struct terse_str value;
-
-    out[0] = '\0';
-    if (!terse_node_attr(node, "", name, &value))
-        return true;
-    if (value.n >= size)
-        return false;
-    memcpy(out, value.p, value.n);
-    out[value.n] = '\0';
-    return true;
-}
-
 /* ---- features
  * ------------------------------------------------------------------- */
-
-static const struct terse_node *child_of(const struct terse_node *node,
-                                         const char *ns, const char *name) {
-    return node ? client_child(node, ns, name) : NULL;
-}
 
 static bool same_text(const struct terse_node *a, const struct terse_node *b) {
     struct terse_str s, t;
@@ -137,13 +107,13 @@ bool words_offered(const struct terse_node *features) {
     phone_read_features(features, &offer);
     if (!offer.sasl2 || !offer.bind2 || !offer.sm)
         return false;
-    sasl2 = child_of(features, BRIDGE_NS_SASL2, "authentication");
-    classic = child_of(features, BRIDGE_NS_SASL, "mechanisms");
-    in = child_of(sasl2, BRIDGE_NS_SASL2, "inline");
+    sasl2 = phone_child(features, BRIDGE_NS_SASL2, "authentication");
+    classic = phone_child(features, BRIDGE_NS_SASL, "mechanisms");
+    in = phone_child(sasl2, BRIDGE_NS_SASL2, "inline");
     /* It comes last, as tersed appends it to what the server said. */
     return classic && !terse_node_next(sasl2) &&
            same_mechanisms(classic, sasl2) &&
-           fast_is_ours(child_of(in, PHONE_NS_FAST, "fast"));
+           fast_is_ours(phone_child(in, PHONE_NS_FAST, "fast"));
 }
 
 /* What the client must not use, since it is used on its behalf. */
@@ -254,7 +224,7 @@ enum terse_err words_result(struct terse_buf *xml, const struct terse_node *iq,
     char id[1024];
     bool good;
 
-    if (!words_attr(iq, "id", id, sizeof(id)))
+    if (!phone_attr(iq, "id", id, sizeof(id)))
         return TERSE_ELIMIT;
     good = client_cat(xml, "<iq type='result' id='", NULL) &&
            client_cat_text(xml, id);
@@ -285,25 +255,4 @@ size_t words_request(uint8_t *out) {
     out[0] = TAG_REQUEST;
     out[1] = 1;
     return 2;
-}
-
-bool words_h(const struct bridge *bridge, const uint8_t *frame, size_t n,
-             uint32_t *h) {
-    struct terse_buf value;
-    bool found = false, good;
-    uint64_t v = 0;
-
-    terse_buf_init(&value, 16);
-    good =
-        !terse_frame_attr(bridge->schema, frame, n, "", "h", &value, &found) &&
-        found && value.len > 0 && value.len <= 10;
-    for (size_t i = 0; good && i < value.len; i++) {
-        unsigned digit = (unsigned)terse_buf_data(&value)[i] - '0';
-
-        good = digit <= 9;
-        v = v * 10 + digit;
-    }
-    terse_buf_fini(&value);
-    *h = (uint32_t)v;
-    return good && v <= UINT32_MAX;
 }

@@ -27,12 +27,6 @@ TERSE_NODISCARD enum terse_err words_features(const struct bridge *bridge,
                                               const char *more,
                                               struct terse_buf *xml);
 
-/* All of an element's text; false: there is more than text, or too much. */
-bool words_text(const struct terse_node *node, char out[WORDS_DATA]);
-/* An attribute, "" if there is none; false: too long. */
-bool words_attr(const struct terse_node *node, const char *name, char *out,
-                size_t size);
-
 /* Each appends one element for the client, or for tersed. */
 TERSE_NODISCARD enum terse_err words_response(struct terse_buf *xml,
                                               const char *data);
@@ -52,8 +46,4 @@ TERSE_NODISCARD enum terse_err words_result(struct terse_buf *xml,
  */
 size_t words_ack(uint8_t *out, uint32_t h);
 size_t words_request(uint8_t *out);
-/* The h of an <a/>; false: none, or no number. */
-bool words_h(const struct bridge *bridge, const uint8_t *frame, size_t n,
-             uint32_t *h);
-
 #endif

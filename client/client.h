@@ -524,9 +524,6 @@ enum terse_client_err client_xml_visit(const struct client_codec *codec,
  * condition. "" if there is none; *text is that of <text>. Into out[64]. */
 void client_condition(const struct terse_node *node, const char *ns,
                       char out[64], struct terse_str *text);
-/* The child {ns}name, or NULL. */
-struct terse_node *client_child(const struct terse_node *node, const char *ns,
-                                const char *name);
 /* A new string, or NULL. */
 char *client_strndup(struct terse_str s);
 

@@ -40,7 +40,7 @@ static bool put_sasl(struct terse_client *client, const char *name,
 
 static bool offers(const struct terse_node *features, const char *name) {
     struct terse_node *mechanisms =
-        client_child(features, CLIENT_NS_SASL, "mechanisms");
+        phone_child(features, CLIENT_NS_SASL, "mechanisms");
     struct terse_node *node = mechanisms ? terse_node_child(mechanisms) : NULL;
 
     for (; node; node = terse_node_next(node)) {
@@ -78,7 +78,7 @@ const char *client_choose(struct terse_client *client) {
 void client_classic(struct terse_client *client,
                     const struct terse_node *features) {
     struct terse_node *mechanisms =
-        client_child(features, CLIENT_NS_SASL, "mechanisms");
+        phone_child(features, CLIENT_NS_SASL, "mechanisms");
     enum terse_client_err err;
     const char *name;
     char *out = NULL;
@@ -238,17 +238,17 @@ static bool ask_resume(struct terse_client *client) {
 static void in_features(struct terse_client *client, struct terse_node *node) {
     struct terse_node *session;
 
-    if (!client_child(node, CLIENT_NS_BIND, "bind")) {
+    if (!phone_child(node, CLIENT_NS_BIND, "bind")) {
         client_end(client, true, TERSE_CLIENT_EBIND, NULL,
                    "the server offers no resource binding");
         return;
     }
-    session = client_child(node, CLIENT_NS_SESSION, "session");
+    session = phone_child(node, CLIENT_NS_SESSION, "session");
     client->needs_session =
         client->options.session && session &&
-        !client_child(session, CLIENT_NS_SESSION, "optional");
-    client->csi = client_child(node, PHONE_NS_CSI, "csi") != NULL;
-    client->offers_sm = client_child(node, PHONE_NS_SM, "sm") != NULL;
+        !phone_child(session, CLIENT_NS_SESSION, "optional");
+    client->csi = phone_child(node, PHONE_NS_CSI, "csi") != NULL;
+    client->offers_sm = phone_child(node, PHONE_NS_SM, "sm") != NULL;
     client->trips++;
     if (ask_resume(client))
         return;
@@ -256,23 +256,11 @@ static void in_features(struct terse_client *client, struct terse_node *node) {
     ask_bind(client);
 }
 
-/* Of <resumed/> or <failed/>; *has, if it says one. */
-static uint32_t count_of(const struct terse_node *node, bool *has) {
-    struct terse_str s;
-    char digits[16] = "", *end;
-    unsigned long long v;
-
-    if (terse_node_attr(node, "", "h", &s) && s.n < sizeof(digits) && s.n > 0)
-        memcpy(digits, s.p, s.n);
-    v = strtoull(digits, &end, 10);
-    *has = digits[0] >= '0' && digits[0] <= '9' && !*end && v <= UINT32_MAX;
-    return (uint32_t)v;
-}
-
 static void in_resuming(struct terse_client *client, struct terse_node *node) {
-    bool has;
-    uint32_t h = count_of(node, &has), n;
+    uint32_t h, n;
+    bool has, good = phone_count(node, &h, &has);
 
+    has = has && good;
     if (terse_node_is(node, PHONE_NS_SM, "resumed") && has) {
         client->asks = true;
         client_goes_on(client, h);
@@ -309,7 +297,7 @@ static bool attr_is(const struct terse_node *node, const char *name,
 }
 
 static void refused(struct terse_client *client, struct terse_node *iq) {
-    struct terse_node *error = client_child(iq, TERSE_NS_CLIENT, "error");
+    struct terse_node *error = phone_child(iq, TERSE_NS_CLIENT, "error");
     struct terse_str text = {NULL, 0};
     char condition[64] = "";
 
@@ -425,9 +413,9 @@ static void in_enabling(struct terse_client *client, struct terse_node *node) {
 static void on_bound(struct terse_client *client, struct terse_node *iq) {
     static const char session[] =
         "<iq type='set' id='2'><session xmlns='" CLIENT_NS_SESSION "'/></iq>";
-    struct terse_node *bind = client_child(iq, CLIENT_NS_BIND, "bind");
+    struct terse_node *bind = phone_child(iq, CLIENT_NS_BIND, "bind");
     struct terse_node *jid =
-        bind ? client_child(bind, CLIENT_NS_BIND, "jid") : NULL;
+        bind ? phone_child(bind, CLIENT_NS_BIND, "jid") : NULL;
     struct terse_buf xml;
     struct terse_str text;
 

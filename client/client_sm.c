@@ -44,28 +44,6 @@ static void put_h(struct terse_client *client, uint32_t h) {
     terse_buf_fini(&xml);
 }
 
-/* h of a frame; false if there is none. */
-static bool read_h(struct terse_client *client, const uint8_t *frame, size_t n,
-                   uint32_t *h) {
-    struct terse_buf text;
-    char *end = NULL;
-    bool found = false;
-    unsigned long long v;
-
-    terse_buf_init(&text, 32);
-    if (terse_frame_attr(client->codec->schema, frame, n, "", "h", &text,
-                         &found) ||
-        !found || terse_buf_append(&text, "", 1)) {
-        terse_buf_fini(&text);
-        return false;
-    }
-    v = strtoull((const char *)terse_buf_data(&text), &end, 10);
-    found = end && !*end && text.len > 1 && v <= UINT32_MAX;
-    *h = (uint32_t)v;
-    terse_buf_fini(&text);
-    return found;
-}
-
 /* Who has enabled it by himself has to ask; one question at a time. */
 static void ask_server(struct terse_client *client) {
     struct terse_buf xml;
@@ -83,7 +61,7 @@ static void ask_server(struct terse_client *client) {
 static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
     uint32_t h, more;
 
-    if (!read_h(client, frame, n, &h) ||
+    if (!phone_frame_count(client->codec->schema, frame, n, &h) ||
         !phone_sm_acked(&client->sm, h, &more) ||
         !phone_box_acked(&client->box, more)) {
         /* Who counts otherwise than we do cannot be gone on with. */

@@ -168,7 +168,7 @@ const char *terse_stanza_name(struct terse_stanza *stanza, const char **ns) {
 
 static void visit(void *arg, struct terse_node *node) {
     struct terse_stanza *stanza = arg;
-    struct terse_node *error = client_child(node, TERSE_NS_CLIENT, "error");
+    struct terse_node *error = phone_child(node, TERSE_NS_CLIENT, "error");
     struct terse_str text;
 
     if (error)

@@ -215,15 +215,6 @@ enum terse_client_err client_xml_visit(const struct client_codec *codec,
  * ---------------------------------------------------------------------------
  */
 
-struct terse_node *client_child(const struct terse_node *node, const char *ns,
-                                const char *name) {
-    struct terse_node *child = terse_node_child(node);
-
-    while (child && !terse_node_is(child, ns, name))
-        child = terse_node_next(child);
-    return child;
-}
-
 void client_condition(const struct terse_node *node, const char *ns,
                       char out[64], struct terse_str *text) {
     struct terse_node *child = terse_node_child(node);

@@ -8,6 +8,7 @@
  *   phone_sm       how many stanzas passed, and which <a/> is due
  *   phone_box      stanzas on their way to the server, until it has them
  *   phone_ask      what <authenticate/> says; phone_success, what came of it
+ *   phone_text, …  what elements say
  *   phone_ht_…     a token as SASL
  *   phone_backoff  when to try again
  */
@@ -213,6 +214,24 @@ void phone_read_features(const struct terse_node *node,
                          struct phone_offer *out);
 /* Whether XEP-0388 is offered with that mechanism. */
 bool phone_offers(const struct terse_node *features, const char *mechanism);
+
+/* ---- reading ----------------------------------------------------------------
+ */
+
+/* The first child {ns}name of node, or NULL; so of NULL. */
+struct terse_node *phone_child(const struct terse_node *node, const char *ns,
+                               const char *name);
+/* All of an element's text; false: there is more than text, or it has not room
+ * in out[size] with its end. */
+bool phone_text(const struct terse_node *node, char *out, size_t size);
+/* An attribute, "" if there is none; false: too long. */
+bool phone_attr(const struct terse_node *node, const char *name, char *out,
+                size_t size);
+/* The attribute h, and whether there is one; false: it is no count. */
+bool phone_count(const struct terse_node *node, uint32_t *h, bool *has);
+/* That of a frame; false: there is none, or it is no count. */
+bool phone_frame_count(const struct terse_schema *schema, const void *frame,
+                       size_t n, uint32_t *h);
 
 /* ---- tokens -----------------------------------------------------------------
  */

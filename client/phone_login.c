@@ -107,48 +107,10 @@ enum terse_err phone_authenticate(struct terse_buf *xml,
 /* ---- what comes
  * --------------------------------------------------------------- */
 
-static bool copy(char *out, size_t size, struct terse_str s) {
-    if (s.n >= size || (s.n && memchr(s.p, 0, s.n)))
-        return false;
-    if (s.n)
-        memcpy(out, s.p, s.n);
-    out[s.n] = '\0';
-    return true;
-}
-
-/* An attribute that need not be there. */
-static bool attr(const struct terse_node *node, const char *name, char *out,
-                 size_t size) {
-    struct terse_str value;
-
-    return !terse_node_attr(node, "", name, &value) || copy(out, size, value);
-}
-
-static bool text(const struct terse_node *node, char *out, size_t size) {
-    struct terse_str value;
-
-    return terse_node_text(node, &value) && copy(out, size, value);
-}
-
-/* *h: the element's attribute; *has, if it is there. */
-static bool count(const struct terse_node *node, uint32_t *h, bool *has) {
-    char digits[16] = "", *end;
-    unsigned long long v;
-
-    if (!attr(node, "h", digits, sizeof(digits)))
-        return false;
-    *has = digits[0] != '\0';
-    v = strtoull(digits, &end, 10);
-    if (*has && (digits[0] < '0' || digits[0] > '9' || *end || v > UINT32_MAX))
-        return false;
-    *h = (uint32_t)v;
-    return true;
-}
-
 /* One that cannot be is as good as none. */
 static void read_location(const struct terse_node *node,
                           struct phone_success *out) {
-    if (!attr(node, "location", out->location, sizeof(out->location)))
+    if (!phone_attr(node, "location", out->location, sizeof(out->location)))
         out->location[0] = '\0';
 }
 
@@ -157,8 +119,8 @@ static bool read_enabled(const struct terse_node *node,
     char resume[8] = "";
 
     out->enabled = true;
-    if (!attr(node, "id", out->id, sizeof(out->id)) ||
-        !attr(node, "resume", resume, sizeof(resume)))
+    if (!phone_attr(node, "id", out->id, sizeof(out->id)) ||
+        !phone_attr(node, "resume", resume, sizeof(resume)))
         return false;
     if (strcmp(resume, "true") != 0 && strcmp(resume, "1") != 0)
         out->id[0] = '\0';
@@ -185,23 +147,23 @@ static bool read_child(const struct terse_node *child,
 
     if (terse_node_is(child, PHONE_NS_SASL2, "additional-data")) {
         out->has_data = true;
-        return text(child, out->data, sizeof(out->data));
+        return phone_text(child, out->data, sizeof(out->data));
     }
     if (terse_node_is(child, PHONE_NS_SASL2, "authorization-identifier"))
-        return text(child, out->jid, sizeof(out->jid));
+        return phone_text(child, out->jid, sizeof(out->jid));
     if (terse_node_is(child, PHONE_NS_BIND2, "bound"))
         return read_bound(child, out);
     if (terse_node_is(child, PHONE_NS_SM, "resumed")) {
         out->resumed = true;
         read_location(child, out);
-        return count(child, &out->h, &has) && has;
+        return phone_count(child, &out->h, &has) && has;
     }
     if (terse_node_is(child, PHONE_NS_SM, "failed")) {
         out->resume_failed = true;
-        return count(child, &out->h, &out->failed_h);
+        return phone_count(child, &out->h, &out->failed_h);
     }
     if (terse_node_is(child, PHONE_NS_FAST, "token"))
-        return attr(child, "token", out->token, sizeof(out->token));
+        return phone_attr(child, "token", out->token, sizeof(out->token));
     return true;
 }
 
@@ -222,15 +184,6 @@ bool phone_location(const char *text, uint16_t otherwise, char host[256],
            !strpbrk(host, "*%");
 }
 
-static const struct terse_node *child_of(const struct terse_node *node,
-                                         const char *ns, const char *name) {
-    const struct terse_node *child = node ? terse_node_child(node) : NULL;
-
-    while (child && !terse_node_is(child, ns, name))
-        child = terse_node_next(child);
-    return child;
-}
-
 /* Whether a child {ns}name of node has that text. */
 static bool lists(const struct terse_node *node, const char *ns,
                   const char *name, const char *want) {
@@ -247,20 +200,20 @@ static bool lists(const struct terse_node *node, const char *ns,
 void phone_read_features(const struct terse_node *node,
                          struct phone_offer *out) {
     const struct terse_node *sasl2 =
-        child_of(node, PHONE_NS_SASL2, "authentication");
-    const struct terse_node *in = child_of(sasl2, PHONE_NS_SASL2, "inline");
+        phone_child(node, PHONE_NS_SASL2, "authentication");
+    const struct terse_node *in = phone_child(sasl2, PHONE_NS_SASL2, "inline");
 
     memset(out, 0, sizeof(*out));
     out->empty = !terse_node_child(node);
     out->sasl2 = sasl2 != NULL;
-    out->bind2 = child_of(in, PHONE_NS_BIND2, "bind") != NULL;
-    out->sm = child_of(in, PHONE_NS_SM, "sm") != NULL;
-    out->fast = lists(child_of(in, PHONE_NS_FAST, "fast"), PHONE_NS_FAST,
+    out->bind2 = phone_child(in, PHONE_NS_BIND2, "bind") != NULL;
+    out->sm = phone_child(in, PHONE_NS_SM, "sm") != NULL;
+    out->fast = lists(phone_child(in, PHONE_NS_FAST, "fast"), PHONE_NS_FAST,
                       "mechanism", PHONE_HT);
 }
 
 bool phone_offers(const struct terse_node *features, const char *mechanism) {
-    return lists(child_of(features, PHONE_NS_SASL2, "authentication"),
+    return lists(phone_child(features, PHONE_NS_SASL2, "authentication"),
                  PHONE_NS_SASL2, "mechanism", mechanism);
 }
 

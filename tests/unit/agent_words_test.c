@@ -291,14 +291,14 @@ static void test_words_acknowledgements_are_frames(void **state) {
         assert_int_equal(terse_frame_info(bridge.schema, frame, n, &info),
                          TERSE_OK);
         assert_memory_equal(info.name.p, "a", 1);
-        assert_true(words_h(&bridge, frame, n, &h));
+        assert_true(phone_frame_count(bridge.schema, frame, n, &h));
         assert_int_equal(h, counts[i]);
     }
     n = words_request(frame);
     assert_int_equal(terse_frame_info(bridge.schema, frame, n, &info),
                      TERSE_OK);
     assert_memory_equal(info.name.p, "r", 1);
-    assert_false(words_h(&bridge, frame, n, &h));
+    assert_false(phone_frame_count(bridge.schema, frame, n, &h));
 }
 
 #define t(name) cmocka_unit_test(name)
