@@ -317,13 +317,37 @@ static void expect_silence(struct world *w, int ms) {
         assert_memory_equal((w)->open + (w)->n_open - n, bytes, n);            \
     } while (0)
 
-static void open_stream(struct world *w) {
-    dial_client(w);
-    client_says(w, HEADER);
-    w->proxy = accept(w->listening, NULL, NULL);
+/* The agent's next connection, to that tersed. */
+static void accept_at(struct world *w, int listening) {
+    hang_up(&w->proxy);
+    terse_peer_free(w->peer);
+    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
+                                    &(struct terse_state_limits){0}, false),
+                     TERSE_OK);
+    w->preface_read = false;
+    w->proxy = accept(listening, NULL, NULL);
     assert_true(w->proxy >= 0);
     set_timeout(w->proxy);
+}
+
+/* The same, and its header. */
+static void meet_at(struct world *w, int listening) {
+    accept_at(w, listening);
     expect(w, "im.example.net");
+}
+
+static void meet(struct world *w) { meet_at(w, w->listening); }
+
+/* A client connects and says its header; more: what comes with it. */
+#define greet(w, more)                                                         \
+    do {                                                                       \
+        dial_client(w);                                                        \
+        client_says(w, HEADER more);                                           \
+    } while (0)
+
+static void open_stream(struct world *w) {
+    greet(w, "");
+    meet(w);
     proxy_says(w, true, "<stream:features/>", SIZE_MAX);
     client_hears(w, "<stream:stream");
     client_hears(w, "<stream:features");
@@ -390,8 +414,7 @@ static void test_agent_dead_proxy_answers_header_with_error(void **state) {
     struct world *w = *state;
 
     hang_up(&w->listening);
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "<stream:stream");
     client_hears(w, "from='im.example.net'");
     client_hears(w, "remote-connection-failed");
@@ -403,12 +426,9 @@ static void test_agent_all_that_comes_with_header_passes(void **state) {
     struct world *w = *state;
 
     w->agent.transparent = true;
-    dial_client(w);
-    client_says(w, HEADER "<presence/><message><body>early</body></message>"
-                          "</stream:stream>");
-    w->proxy = accept(w->listening, NULL, NULL);
-    set_timeout(w->proxy);
-    expect(w, "im.example.net");
+    greet(w, "<presence/><message><body>early</body></message>"
+             "</stream:stream>");
+    meet(w);
     expect(w, "<presence");
     expect(w, "early");
     expect(w, "(close)");
@@ -420,12 +440,9 @@ static void test_agent_all_that_comes_with_header_passes(void **state) {
 static void test_agent_what_came_with_header_waits_for_features(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER "<presence/><message><body>early</body></message>"
-                          "</stream:stream>");
-    w->proxy = accept(w->listening, NULL, NULL);
-    set_timeout(w->proxy);
-    expect(w, "im.example.net");
+    greet(w, "<presence/><message><body>early</body></message>"
+             "</stream:stream>");
+    meet(w);
     proxy_says(w, true, "<stream:features/>", SIZE_MAX);
     client_hears(w, "<stream:features");
     expect(w, "<presence");
@@ -531,21 +548,6 @@ static void test_agent_thousand_stanzas_in_one_write_pass(void **state) {
     "</stream:features>"
 #define BOUND(token) BOUND_MORE(token, "")
 
-/* The agent's next connection, to that tersed. */
-static void accept_at(struct world *w, int listening) {
-    hang_up(&w->proxy);
-    terse_peer_free(w->peer);
-    assert_int_equal(terse_peer_new(&w->peer, w->agent.schema,
-                                    &(struct terse_state_limits){0}, false),
-                     TERSE_OK);
-    w->preface_read = false;
-    w->proxy = accept(listening, NULL, NULL);
-    assert_true(w->proxy >= 0);
-    set_timeout(w->proxy);
-}
-
-static void accept_proxy(struct world *w) { accept_at(w, w->listening); }
-
 static void expect_all(struct world *w, ...) {
     const char *xml = proxy_hears(w), *text;
     va_list ap;
@@ -565,16 +567,20 @@ static void auth(struct world *w, const char *mechanism, const char *data) {
     client_says(w, xml);
 }
 
-/* A first login: the client waits for tersed's features. */
+/* The client has waited for tersed's features. */
+static void be_offered(struct world *w) {
+    greet(w, "");
+    meet(w);
+    proxy_says(w, true, OFFER, SIZE_MAX);
+    client_hears(w, "<mechanism>PLAIN</mechanism>");
+    client_hears(w, "</stream:features>");
+}
+
+/* A first login. */
 static void log_in(struct world *w, const char *mechanism, const char *data) {
     char bound[2048];
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "<mechanism>PLAIN</mechanism>");
+    be_offered(w);
     auth(w, mechanism, data);
     snprintf(bound, sizeof(bound), BOUND_MORE("t1", "%s"), w->enabled);
     expect_all(w, "<authenticate", mechanism, data, "<user-agent",
@@ -598,6 +604,17 @@ static void bind_resource(struct world *w) {
 static void come_up(struct world *w, const char *mechanism, const char *data) {
     log_in(w, mechanism, data);
     bind_resource(w);
+}
+
+/* The next connection is of one who comes back, with that mechanism. */
+static void meet_back_at(struct world *w, int listening,
+                         const char *mechanism) {
+    meet_at(w, listening);
+    expect_all(w, "<authenticate", mechanism, "sm-1", (char *)NULL);
+}
+
+static void meet_back(struct world *w, const char *mechanism) {
+    meet_back_at(w, w->listening, mechanism);
 }
 
 /* What proves that tersed knows the token. */
@@ -624,12 +641,7 @@ static void say_resumed(struct world *w, const char *token, unsigned h,
 static void test_agent_session_classic_login_in_sasl2(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
     expect_all(w, "<authenticate", "SCRAM-SHA-1", JOE_SCRAM, (char *)NULL);
     proxy_says(w, false, "<challenge xmlns='urn:xmpp:sasl:2'>cj0=</challenge>",
@@ -662,12 +674,10 @@ static void test_agent_session_second_login_waits_for_nothing(void **state) {
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->client);
     expect(w, "(close)");
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "<mechanism>PLAIN</mechanism>");
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     proxy_says(w, true, OFFER BOUND("t1"), SIZE_MAX);
     client_hears(w, "<success");
@@ -682,20 +692,17 @@ static void test_agent_session_false_memory_begins_anew(void **state) {
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->client);
     expect(w, "(close)");
-    dial_client(w);
-    client_says(w, HEADER);
+    greet(w, "");
     client_hears(w, "</stream:features>");
     auth(w, "SCRAM-SHA-1", JOE_SCRAM);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     proxy_says(w, true,
                "<stream:features><mechanisms xmlns='" SASL_NS
                "'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>"
                "</stream:features>",
                SIZE_MAX);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "<auth ", JOE_SCRAM, (char *)NULL);
     proxy_says(w, true,
                "<stream:features/><challenge xmlns='" SASL_NS
@@ -723,8 +730,7 @@ static void test_agent_session_lost_link_is_made_again(void **state) {
     client_hears(w, "<presence");
     hang_up(&w->proxy);
     client_says(w, "<message id='3'/>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "<authenticate", "HT-SHA-256-NONE", JOE_HT, "<fast",
                "<user-agent", "previd=", "sm-1", "h='2'", (char *)NULL);
     assert_null(strstr(w->xml, "bind"));
@@ -737,8 +743,7 @@ static void test_agent_session_lost_link_is_made_again(void **state) {
     assert_null(strstr(w->heard, "stream"));
     /* And again, by the token that came with that. */
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "HT-SHA-256-NONE", "h='3'", (char *)NULL);
     say_resumed(w, "t2", 3, "t3");
     expect(w, "<inactive");
@@ -759,7 +764,7 @@ static void test_agent_session_older_tersed_gets_older_frames(void **state) {
     expect(w, "see you tomorrow");
     assert_false(w->in_plain); /* docs/text.md */
     hang_up(&w->proxy);
-    accept_proxy(w);
+    accept_at(w, w->listening);
     w->revision = 0;
     expect(w, "im.example.net");
     expect(w, "HT-SHA-256-NONE");
@@ -772,11 +777,9 @@ static void test_agent_session_older_tersed_gets_older_frames(void **state) {
 static void test_agent_session_early_auth_is_taken(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER "<auth xmlns='" SASL_NS
-                          "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    greet(w,
+          "<auth xmlns='" SASL_NS "' mechanism='PLAIN'>" JOE_PLAIN "</auth>");
+    meet(w);
     proxy_says(w, true, OFFER, SIZE_MAX);
     expect_all(w, "<authenticate", JOE_PLAIN, (char *)NULL);
     proxy_says(w, false, BOUND("t1"), SIZE_MAX);
@@ -787,12 +790,7 @@ static void test_agent_session_early_auth_is_taken(void **state) {
 static void test_agent_session_registration_passes(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     client_says(w, "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/>"
                    "</iq>");
     expect_all(w, "<iq", "jabber:iq:register", (char *)NULL);
@@ -818,8 +816,7 @@ static void test_agent_session_link_lost_before_bind(void **state) {
     log_in(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
     bind_resource(w);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect_all(w, "HT-SHA-256-NONE", "h='0'", (char *)NULL);
     say_resumed(w, "t1", 0, "t2");
     client_says(w, "<presence/>");
@@ -843,8 +840,7 @@ static void test_agent_session_tersed_that_cannot_prove_is_left(void **state) {
     client_says(w, "<message id='1'/>");
     expect(w, "<message");
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "another", 0, "t2");
     client_hears(w, "remote-connection-failed");
@@ -861,9 +857,7 @@ static void test_agent_session_refused_token_ends_it(void **state) {
 
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     client_hears(w, "remote-connection-failed");
     client_hears(w, "</stream:stream>");
@@ -875,9 +869,7 @@ static void test_agent_session_refused_token_then_password(void **state) {
 
     come_up(w, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     expect_all(w, "<authenticate", "PLAIN", JOE_PLAIN,
                "previd=", "<request-token", (char *)NULL);
@@ -897,9 +889,7 @@ static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
 
     come_up(w, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     expect(w, "PLAIN");
     proxy_says(w, false,
@@ -915,12 +905,7 @@ static void test_agent_session_that_is_gone_ends_the_stream(void **state) {
 static void test_agent_session_without_management_ends_with_link(void **state) {
     struct world *w = *state;
 
-    dial_client(w);
-    client_says(w, HEADER);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    proxy_says(w, true, OFFER, SIZE_MAX);
-    client_hears(w, "</stream:features>");
+    be_offered(w);
     auth(w, "PLAIN", JOE_PLAIN);
     expect(w, "<authenticate");
     proxy_says(w, false,
@@ -962,8 +947,7 @@ static void test_agent_session_shutdown_is_no_end_with_password(void **state) {
                "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:"
                "xmpp-streams'/></stream:error></stream:stream>",
                SIZE_MAX);
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     assert_null(strstr(w->heard, "stream:error"));
 }
@@ -992,9 +976,8 @@ static void test_agent_session_says_what_may_wait(void **state) {
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
     hang_up(&w->proxy);
-    accept_proxy(w);
     w->n_open = 0;
-    expect(w, "im.example.net");
+    meet(w);
     expect_beside(w, "\xa8\x01\x3c\xb8\x01\x0a\xc0\x01\x80\x10");
 }
 
@@ -1125,8 +1108,7 @@ static void test_agent_session_client_leaves_while_lost(void **state) {
     hang_up(&w->proxy);
     client_says(w, "<message id='last'/></stream:stream>");
     client_hears(w, "</stream:stream>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "t1", 0, "t2");
     expect(w, "last");
@@ -1145,8 +1127,7 @@ static void test_agent_session_client_leaves_and_link_breaks(void **state) {
     expect(w, "(close)");
     hang_up(&w->proxy);
     client_hears(w, "</stream:stream>");
-    accept_proxy(w);
-    expect(w, "im.example.net");
+    meet(w);
     expect(w, "<authenticate");
     say_resumed(w, "t1", 0, "t2");
     expect(w, "last");
@@ -1158,9 +1139,7 @@ static void test_agent_session_hint_makes_a_new_connection(void **state) {
 
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     agent_reconnect(&w->agent);
-    accept_proxy(w);
-    expect(w, "im.example.net");
-    expect(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     say_resumed(w, "t1", 0, "t2");
     client_says(w, "<presence/>");
     expect(w, "<presence");
@@ -1199,12 +1178,6 @@ static void come_up_located(struct world *w, uint16_t port,
     come_up(w, mechanism, data);
 }
 
-/* Header and <authenticate/> of one who comes back. */
-static void expect_back(struct world *w, const char *mechanism) {
-    expect(w, "im.example.net");
-    expect_all(w, "<authenticate", mechanism, "sm-1", (char *)NULL);
-}
-
 static void exchange(struct world *w) {
     client_says(w, "<message id='last'/>");
     expect(w, "last");
@@ -1220,12 +1193,10 @@ static void test_agent_session_returns_to_its_location(void **state) {
 
     come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_at(w, there);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back_at(w, there, "HT-SHA-256-NONE");
     say_resumed(w, "t1", 0, "t2");
     agent_reconnect(&w->agent);
-    accept_at(w, there);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back_at(w, there, "HT-SHA-256-NONE");
     say_resumed(w, "t2", 0, "t3");
     exchange(w);
     assert_int_equal(atomic_load(&w->agent.proxy), 0);
@@ -1239,12 +1210,10 @@ static void test_agent_session_location_that_is_gone_is_left(void **state) {
 
     come_up_located(w, 1, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     say_resumed(w, "t1", 0, "t2");
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     say_resumed(w, "t2", 0, "t3");
     exchange(w);
 }
@@ -1259,11 +1228,9 @@ static void test_agent_session_refused_token_is_good_elsewhere(void **state) {
     come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
     accept_at(w, there);
-    accept_proxy(w); /* that one is hung up on */
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE"); /* that one was hung up on */
     proxy_says(w, true, REFUSED, SIZE_MAX);
-    accept_at(w, there);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back_at(w, there, "HT-SHA-256-NONE");
     say_resumed(w, "t1", 0, "t2");
     exchange(w);
     hang_up(&there);
@@ -1277,8 +1244,7 @@ static void test_agent_session_refused_at_its_location_is_over(void **state) {
 
     come_up_located(w, port, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_at(w, there);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back_at(w, there, "HT-SHA-256-NONE");
     proxy_says(w, true, REFUSED, SIZE_MAX);
     client_hears(w, "remote-connection-failed");
     hang_up(&there);
@@ -1290,8 +1256,7 @@ static void test_agent_session_password_is_for_other_places(void **state) {
 
     come_up_located(w, 1, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect_back(w, JOE_PLAIN);
+    meet_back(w, JOE_PLAIN);
     say_resumed(w, "t1", 0, "t2");
     exchange(w);
 }
@@ -1306,8 +1271,7 @@ static void test_agent_session_does_not_follow_unasked(void **state) {
              (unsigned)port);
     come_up(w, "SCRAM-SHA-1", JOE_SCRAM);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect_back(w, "HT-SHA-256-NONE");
+    meet_back(w, "HT-SHA-256-NONE");
     assert_int_equal(poll(&fd, 1, 0), 0);
     hang_up(&there);
 }
@@ -1319,8 +1283,7 @@ static void test_agent_session_does_not_follow_to_nowhere(void **state) {
     strcpy(w->enabled, " location='*:1'");
     come_up(w, "PLAIN", JOE_PLAIN);
     hang_up(&w->proxy);
-    accept_proxy(w);
-    expect_back(w, "HT-SHA-256-NONE"); /* which is good here, then */
+    meet_back(w, "HT-SHA-256-NONE"); /* which is good here, then */
 }
 
 static void test_agent_table_ends_everywhere(void **state) {
