@@ -294,8 +294,8 @@ struct terse_client_options {
      * each connection (docs/wire.md, "What may wait").
      *
      * wait_ms: whole seconds count, what is below one is cut off; 0 to 86400000
-     * (a day); 0: nothing waits. wait_bytes: with what it costs tersed to keep
-     * them, about 60 bytes a stanza; 0: nothing waits for another.
+     * (a day); 0: nothing waits. wait_bytes: of frames, with what it costs
+     * tersed to keep them; 0: none waits for another.
      * TERSE_CLIENT_UNSAID: as tersed likes. (TERSE_CLIENT_UNSAID, both) */
     uint32_t wait_ms, wait_bytes;
 

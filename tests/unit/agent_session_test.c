@@ -192,7 +192,7 @@ static void client_hears(struct world *w, const char *text) {
 struct encoder {
     struct world *w;
     bool header;
-    size_t piece;
+    struct terse_buf out;
 };
 
 static enum terse_err encode_event(void *arg, enum terse_event event,
@@ -221,24 +221,30 @@ static enum terse_err encode_event(void *arg, enum terse_event event,
                          TERSE_OK);
     }
     net_framer_init(&f, NET_FRAMING_NATIVE, 1 << 24);
-    send_all(e->w->proxy, header, net_framer_header(&f, frame.len, header),
-             e->piece);
-    send_all(e->w->proxy, terse_buf_data(&frame), frame.len, e->piece);
+    assert_int_equal(terse_buf_append(&e->out, header,
+                                      net_framer_header(&f, frame.len, header)),
+                     TERSE_OK);
+    assert_int_equal(
+        terse_buf_append(&e->out, terse_buf_data(&frame), frame.len), TERSE_OK);
     terse_buf_fini(&frame);
     return TERSE_OK;
 }
 
+/* In one go, if piece allows it: the agent may hang up at the first word. */
 static void proxy_says(struct world *w, bool header, const char *xml,
                        size_t piece) {
-    struct encoder e = {w, header, piece};
+    struct encoder e = {.w = w, .header = header};
     struct terse_reader *r;
 
+    terse_buf_init(&e.out, 1 << 24);
     assert_int_equal(terse_reader_new(&r, w->agent.schema,
                                       &terse_limits_default, encode_event, &e),
                      TERSE_OK);
     assert_int_equal(terse_reader_feed(r, HEADER, strlen(HEADER)), TERSE_OK);
     assert_int_equal(terse_reader_feed(r, xml, strlen(xml)), TERSE_OK);
     terse_reader_free(r);
+    send_all(w->proxy, terse_buf_data(&e.out), e.out.len, piece);
+    terse_buf_fini(&e.out);
 }
 
 static void read_exactly(int fd, void *p, size_t n) {
