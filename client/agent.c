@@ -172,16 +172,7 @@ static int misuse(const char *what) {
     return 64;
 }
 
-static int prepare(struct agent *agent, const char *address) {
-    pthread_condattr_t attr;
-    enum net_err err = NET_ENOMEM;
-    char port[8];
-
-    pthread_mutex_init(&agent->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&agent->left, &attr);
-    pthread_condattr_destroy(&attr);
+static void set_bounds(struct agent *agent) {
     agent->connect_ms = 15000;
     agent->close_ms = 5000;
     agent->stall_ms = 60000;
@@ -198,6 +189,19 @@ static int prepare(struct agent *agent, const char *address) {
     agent->give_up_ms = give_up * 1000;
     agent->box_stanzas = BOX_STANZAS;
     agent->box_bytes = BOX_BYTES;
+}
+
+static int prepare(struct agent *agent, const char *address) {
+    pthread_condattr_t attr;
+    enum net_err err = NET_ENOMEM;
+    char port[8];
+
+    pthread_mutex_init(&agent->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&agent->left, &attr);
+    pthread_condattr_destroy(&attr);
+    set_bounds(agent);
     if (agent->memory && !terse_schema_new(&agent->schema)) {
         agent->bridge.schema = agent->schema;
         agent->bridge.limits = &terse_limits_default;
