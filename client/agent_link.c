@@ -54,13 +54,13 @@ static void learn(struct agent_session *s, bool alive) {
 
 /* Of silence, while something is to be acknowledged; 0: as long as ever. */
 static uint32_t doubt_ms(const struct agent_session *s) {
-    uint32_t ms = s->agent->doubt_ms +
-                  phone_held_back(s->phone.inactive, s->agent->wait_ms);
+    uint32_t beat_ms = atomic_load(&s->agent->beat_ms);
+    uint32_t ms = phone_box_held_back(
+        &s->phone.box, phone_held_back(s->phone.inactive, s->agent->wait_ms));
 
-    if (!s->phone.sm.on || !phone_box_owes(&s->phone.box) ||
-        atomic_load(&s->agent->beat_ms) <= ms)
+    if (!s->phone.sm.on || ms >= beat_ms || s->agent->doubt_ms >= beat_ms - ms)
         return 0;
-    return ms;
+    return s->agent->doubt_ms + ms;
 }
 
 static void beat(void *arg) {

@@ -231,6 +231,7 @@ static bool send_first(struct terse_client *client, const uint8_t *frame,
 }
 
 void client_pump(struct terse_client *client) {
+    uint64_t expected;
     const uint8_t *frame;
     bool sent = false;
     size_t n;
@@ -245,8 +246,10 @@ void client_pump(struct terse_client *client) {
     if (!sent)
         return;
     /* An acknowledgement, or whatever there is. */
-    if (!client->expected)
-        client_expect(client);
+    expected = client->expected;
+    client_expect(client);
+    if (expected && expected < client->expected)
+        client->expected = expected;
     client_turn(client, true);
 }
 

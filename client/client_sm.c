@@ -72,8 +72,7 @@ static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
         return;
     }
     client->asking = false;
-    if (!phone_box_owes(&client->box))
-        client->expected = 0;
+    client_expect(client);
     if (more)
         pthread_cond_broadcast(&client->cond); /* there is room */
     ask_server(client);
@@ -155,11 +154,12 @@ static void learn(struct terse_client *client, bool alive) {
 /* Who has asked for an acknowledgement gets it at once. */
 void client_expect(struct terse_client *client) {
     bool held = client->inactive && client->csi && !client->asks;
+    uint32_t ms = phone_box_held_back(
+        &client->box, phone_held_back(held, client->options.wait_ms));
 
     client->expected = 0;
-    if (client->sm.on && phone_box_owes(&client->box))
-        client->expected = client_now() + client->options.answer_ms +
-                           phone_held_back(held, client->options.wait_ms);
+    if (client->sm.on && ms != UINT32_MAX)
+        client->expected = client_now() + client->options.answer_ms + ms;
 }
 
 void client_heard(struct terse_client *client) {

@@ -209,8 +209,12 @@ void phone_box_sent(struct phone_box *box, bool kept) {
             drop(box, PHONE_DONE);
 }
 
-bool phone_box_owes(const struct phone_box *box) {
-    return box->sent > 0 && box->first->number <= box->owed;
+uint32_t phone_box_held_back(const struct phone_box *box, uint32_t held) {
+    if (box->sent == 0)
+        return UINT32_MAX;
+    if (box->first->number <= box->owed)
+        return held;
+    return held > PHONE_HELD_MS ? held : PHONE_HELD_MS;
 }
 
 bool phone_box_acked(struct phone_box *box, uint32_t n) {

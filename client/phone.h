@@ -124,9 +124,10 @@ const uint8_t *phone_box_peek(const struct phone_box *box, size_t *n);
 /* That one was sent. kept: it stays until it is acknowledged; else it is DONE.
  */
 void phone_box_sent(struct phone_box *box, bool kept);
-/* Whether something was sent, and is not acknowledged, that says more than a
- * receipt or a chat state does: of those alone the proxy tells late. */
-bool phone_box_owes(const struct phone_box *box);
+/* For how long, in milliseconds, the proxy may keep back its acknowledgement of
+ * what was sent; UINT32_MAX: nothing was. held: the same of what matters
+ * (phone_held_back). Of receipts and chat states alone it always tells late. */
+uint32_t phone_box_held_back(const struct phone_box *box, uint32_t held);
 /* The server has n more. False: so many were not sent. */
 bool phone_box_acked(struct phone_box *box, uint32_t n);
 /* The session goes on: what was sent waits again. */

@@ -180,6 +180,27 @@ static void test_box_keeps_until_acknowledged(void **state) {
     phone_box_fini(&box);
 }
 
+/* What is neither a receipt nor a chat state is told of as it comes. */
+static void test_box_knows_how_late_it_may_hear(void **state) {
+    struct phone_box box = new_box(10, 10000);
+
+    (void)state;
+    put(&box, "a", true);
+    assert_int_equal(phone_box_held_back(&box, 5), UINT32_MAX);
+    send_all(&box, true, "a");
+    assert_int_equal(phone_box_held_back(&box, 5), 5);
+    box.owed = 0; /* as behind receipts alone */
+    assert_int_equal(phone_box_held_back(&box, 5), PHONE_HELD_MS);
+    assert_int_equal(phone_box_held_back(&box, PHONE_HELD_MS + 5),
+                     PHONE_HELD_MS + 5);
+    put(&box, "b", true);
+    send_all(&box, true, "b");
+    assert_int_equal(phone_box_held_back(&box, 5), 5);
+    assert_true(phone_box_acked(&box, 2));
+    assert_int_equal(phone_box_held_back(&box, 5), UINT32_MAX);
+    phone_box_fini(&box);
+}
+
 static void test_box_new_session_sends_again_what_may_be(void **state) {
     struct phone_box box = new_box(10, 10000);
 
@@ -565,6 +586,7 @@ int main(void) {
         cmocka_unit_test(test_sm_off_counts_nothing),
         cmocka_unit_test(test_sm_held_back_only_while_nobody_looks),
         cmocka_unit_test(test_box_keeps_until_acknowledged),
+        cmocka_unit_test(test_box_knows_how_late_it_may_hear),
         cmocka_unit_test(test_box_new_session_sends_again_what_may_be),
         cmocka_unit_test(test_box_without_acknowledgement_is_done_when_sent),
         cmocka_unit_test(test_box_is_bounded_in_stanzas_and_bytes),

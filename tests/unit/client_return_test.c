@@ -239,6 +239,38 @@ static void test_receipt_is_not_asked_about(void **state) {
     end(&fake, client);
 }
 
+static void tell_late_of_one(struct fake *fake) {
+    beat_and_log_in(fake);
+    fake_expect(fake, "received");
+    fake_expect(fake, "one");
+    fake_expect_ping(fake);
+    fake_pong(fake);
+    fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='2'/>");
+    atomic_store(&stage, 1);
+    fake_expect(fake, "one");
+    fake_expect(fake, "received");
+    fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='3'/>");
+    fake_expect_silence(fake, QUIET);
+    atomic_store(&stage, 2);
+    fake_expect_eof(fake);
+}
+
+/* Nor is one that is left, but what was sent behind it is. */
+static void test_message_among_receipts_is_asked_about(void **state) {
+    struct fake fake;
+    struct terse_client *client =
+        begin_in_a_hurry(&fake, tell_late_of_one, TERSE_CLIENT_UNSAID);
+
+    (void)state;
+    send_xml(client, RECEIPT);
+    send_xml(client, ONE);
+    await_stage(1);
+    send_xml(client, ONE);
+    send_xml(client, RECEIPT);
+    await_stage(2);
+    end(&fake, client);
+}
+
 static void hold_back(struct fake *fake) {
     beat_and_log_in(fake);
     fake_expect(fake, "<inactive");
@@ -669,6 +701,7 @@ int main(void) {
         cmocka_unit_test(test_unacknowledged_is_asked_about),
         cmocka_unit_test(test_acknowledged_is_not_asked_about),
         cmocka_unit_test(test_receipt_is_not_asked_about),
+        cmocka_unit_test(test_message_among_receipts_is_asked_about),
         cmocka_unit_test(test_inactive_client_waits_for_what_may_wait),
         cmocka_unit_test(test_active_client_waits_no_more),
         cmocka_unit_test(test_location_is_dialled_first),
