@@ -87,6 +87,9 @@ static void client_acks(struct session *s, uint32_t h) {
                       "There were not so many stanzas.", more);
 }
 
+/* What waits goes with this turn. */
+static void hurry(struct session *s) { s->flush_by = s->queue.waiting ? 1 : 0; }
+
 /* False: the server wants to know as well. */
 static bool client_state(struct session *s, struct terse_str name) {
     bool active = is(name, "active");
@@ -95,7 +98,7 @@ static bool client_state(struct session *s, struct terse_str name) {
         return false;
     s->inactive = !active;
     if (active)
-        s->flush_by = 1; /* what waited goes now */
+        hurry(s);
     if (!s->own)
         return false;
     s->told_inactive = s->server_csi && !active;
@@ -486,7 +489,7 @@ void stream_turn(struct session *s) {
     if (s->state == STATE_RESUMING && sm_settled(&s->sm)) {
         hold_answer(s);
         s->inactive = false;
-        s->flush_by = 1;
+        hurry(s);
     }
     if (s->state == STATE_UP && s->queue.waiting &&
         (s->flush_by <= now || !coalesces(s)) && flush(s))

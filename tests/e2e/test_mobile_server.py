@@ -654,7 +654,7 @@ async def test_client_says_how_long_things_may_wait(world, said, operator,
                                                     least, most):
     fake, tersed = await scripted(world, coalesce=operator)
     phone, _, session = await enter(fake, tersed, bounds=bounds(said))
-    await phone.send(INACTIVE, message('a'))
+    await phone.send(INACTIVE, ACTIVE, INACTIVE, message('a'))
     await session.bodies('a')
     took = await waits(phone, session, most or 2)
     if most is None:
