@@ -260,7 +260,7 @@ tsan-run: all $(UNITS) $(E2E)
 
 valgrind: ## 1,000 short sessions through tersed under valgrind
 	@scripts/deps $(DEPS) valgrind
-	@$(MAKE) $(O)/bin/tersed
+	@$(MAKE) all
 	@O='$(O)' tests/valgrind
 
 soak: ## hundreds of clients, each build of tersed, a ledger; TIME=600 in all
