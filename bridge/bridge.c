@@ -10,8 +10,6 @@
 enum { BRIDGE_HELD = 65536 };
 /* Of terse.Frame, first bytes (docs/wire.md). */
 enum { TAG_OPEN = 0x6a, TAG_PING = 0x60, PING = 1, PONG = 0 };
-/* Of terse.Frame, beside its open. */
-enum { FIELD_BEAT = 21, FIELD_WAIT = 23, FIELD_WAIT_BYTES = 24 };
 
 struct net_marks bridge_marks(const struct bridge *bridge) {
     size_t most = bridge->limits->stanza_bytes > bridge->limits->frame_bytes
@@ -210,26 +208,11 @@ static enum net_err put(struct frame_leg *leg, const void *frame, size_t n) {
 /* ---- heartbeats
  * ----------------------------------------------------------- */
 
-static size_t put_varint(uint8_t *p, uint32_t v) {
-    size_t n = 0;
-
-    for (; v >= 0x80; v >>= 7)
-        p[n++] = (uint8_t)(v | 0x80);
-    p[n++] = (uint8_t)v;
-    return n;
-}
-
-static size_t put_field(uint8_t *p, uint32_t field, uint32_t v) {
-    size_t n = put_varint(p, field << 3);
-
-    return n + put_varint(p + n, v);
-}
-
 /* Says beside our first header that we know heartbeats, and what may wait; who
  * did not begin says the one only if the other end did, and never the other. */
 static enum net_err say_bounds(struct frame_leg *leg, struct terse_buf *wire) {
     const struct bridge *bridge = leg->bridge;
-    uint8_t said[24];
+    uint8_t said[3 * TERSE_FIELD_MAX];
     size_t n = 0;
 
     if (leg->bounds_said || wire->len == 0 ||
@@ -237,25 +220,13 @@ static enum net_err say_bounds(struct frame_leg *leg, struct terse_buf *wire) {
         return NET_OK;
     leg->bounds_said = true;
     if (bridge->heartbeat && (leg->dialling || leg->beat))
-        n = put_field(said, FIELD_BEAT, bridge->heartbeat);
+        n = terse_frame_put(said, TERSE_FIELD_BEAT, bridge->heartbeat);
     if (leg->dialling && bridge->wait)
-        n += put_field(said + n, FIELD_WAIT, *bridge->wait);
+        n += terse_frame_put(said + n, TERSE_FIELD_WAIT, *bridge->wait);
     if (leg->dialling && bridge->wait_bytes)
-        n += put_field(said + n, FIELD_WAIT_BYTES, *bridge->wait_bytes);
+        n += terse_frame_put(said + n, TERSE_FIELD_WAIT_BYTES,
+                             *bridge->wait_bytes);
     return net_err_of_terse(terse_buf_append(wire, said, n));
-}
-
-/* A varint at *p, which it steps over; false if there is none. */
-static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *v) {
-    *v = 0;
-    for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
-        uint8_t b = *(*p)++;
-
-        *v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return true;
-    }
-    return false;
 }
 
 static uint32_t at_most(uint64_t v, uint32_t most) {
@@ -265,21 +236,14 @@ static uint32_t at_most(uint64_t v, uint32_t most) {
 /* Looks beside a header for what the other end says of heartbeats, and of what
  * may wait. What is malformed is the codec's to refuse. */
 static void hear_bounds(struct frame_leg *leg, const uint8_t *p, size_t n) {
-    const uint8_t *end = p + n;
-    uint64_t tag, v;
+    uint64_t v;
 
-    while (get_varint(&p, end, &tag) && get_varint(&p, end, &v)) {
-        if ((tag & 7) == 2 && v <= (size_t)(end - p))
-            p += v;
-        else if ((tag & 7) != 0)
-            return;
-        if (tag == FIELD_BEAT << 3)
-            leg->beat = at_most(v, 86400);
-        else if (tag == FIELD_WAIT << 3)
-            leg->wait = at_most(v, UINT32_MAX);
-        else if (tag == FIELD_WAIT_BYTES << 3)
-            leg->wait_bytes = at_most(v, UINT32_MAX);
-    }
+    if (terse_frame_number(p, n, TERSE_FIELD_BEAT, &v))
+        leg->beat = at_most(v, 86400);
+    if (terse_frame_number(p, n, TERSE_FIELD_WAIT, &v))
+        leg->wait = at_most(v, UINT32_MAX);
+    if (terse_frame_number(p, n, TERSE_FIELD_WAIT_BYTES, &v))
+        leg->wait_bytes = at_most(v, UINT32_MAX);
 }
 
 static enum net_err beat(struct frame_leg *leg, uint8_t what) {

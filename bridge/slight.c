@@ -3,31 +3,30 @@
 
 #include "bridge/bridge.h"
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 static enum bridge_slight of_presence(const struct terse_node *node) {
     struct terse_str type;
 
-    return !terse_node_attr(node, "", "type", &type) || is(type, "unavailable")
+    return !terse_node_attr(node, "", "type", &type) ||
+                   terse_str_is(type, "unavailable")
                ? BRIDGE_STATE
                : BRIDGE_SAYS;
 }
 
 static enum bridge_slight of_child(struct terse_str name, struct terse_str ns) {
-    if (is(ns, "http://jabber.org/protocol/chatstates"))
+    if (terse_str_is(ns, "http://jabber.org/protocol/chatstates"))
         return BRIDGE_STATE;
-    if ((is(ns, "urn:xmpp:receipts") || is(ns, "urn:xmpp:chat-markers:0")) &&
-        (is(name, "received") || is(name, "displayed")))
+    if ((terse_str_is(ns, "urn:xmpp:receipts") ||
+         terse_str_is(ns, "urn:xmpp:chat-markers:0")) &&
+        (terse_str_is(name, "received") || terse_str_is(name, "displayed")))
         return BRIDGE_ABOUT;
     return BRIDGE_SAYS;
 }
 
 /* What says nothing by itself. */
 static bool is_wrapping(struct terse_str name, struct terse_str ns) {
-    return is(ns, "urn:xmpp:hints") || is(ns, "urn:xmpp:sid:0") ||
-           is(ns, "urn:xmpp:mam:tmp") || is(name, "thread");
+    return terse_str_is(ns, "urn:xmpp:hints") ||
+           terse_str_is(ns, "urn:xmpp:sid:0") ||
+           terse_str_is(ns, "urn:xmpp:mam:tmp") || terse_str_is(name, "thread");
 }
 
 static enum bridge_slight of_message(const struct terse_node *node) {
@@ -48,10 +47,10 @@ static enum bridge_slight of_message(const struct terse_node *node) {
 }
 
 enum bridge_slight bridge_slight(const struct terse_node *node) {
-    if (!is(terse_node_ns(node), TERSE_NS_CLIENT))
+    if (!terse_str_is(terse_node_ns(node), TERSE_NS_CLIENT))
         return BRIDGE_SAYS;
-    if (is(terse_node_name(node), "presence"))
+    if (terse_str_is(terse_node_name(node), "presence"))
         return of_presence(node);
-    return is(terse_node_name(node), "message") ? of_message(node)
-                                                : BRIDGE_SAYS;
+    return terse_str_is(terse_node_name(node), "message") ? of_message(node)
+                                                          : BRIDGE_SAYS;
 }

@@ -28,10 +28,6 @@ enum {
     THERE = 5000,
 };
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 /* ---- heartbeats
  * ------------------------------------------------------------------- */
 
@@ -536,17 +532,18 @@ static void refused(struct agent_session *s) {
 void link_from_proxy(struct agent_session *s,
                      const struct terse_frame_info *info, const uint8_t *frame,
                      size_t n) {
-    bool stream = is(info->ns, TERSE_NS_STREAM);
+    bool stream = terse_str_is(info->ns, TERSE_NS_STREAM);
 
-    if (info->kind == TERSE_OPEN || (stream && is(info->name, "features")))
+    if (info->kind == TERSE_OPEN ||
+        (stream && terse_str_is(info->name, "features")))
         return; /* the client has some */
-    if (stream && is(info->name, "error"))
+    if (stream && terse_str_is(info->name, "error"))
         link_lost(s, NET_ECLOSED, "The proxy has ended the stream.");
-    else if (!is(info->ns, BRIDGE_NS_SASL2))
+    else if (!terse_str_is(info->ns, BRIDGE_NS_SASL2))
         return;
-    else if (is(info->name, "failure"))
+    else if (terse_str_is(info->name, "failure"))
         refused(s);
-    else if (!is(info->name, "success") ||
+    else if (!terse_str_is(info->name, "success") ||
              (!words_visit(s->back.bridge, frame, n, success, s) &&
               s->state != AGENT_OVER))
         session_fail(s, "remote-connection-failed",

@@ -34,10 +34,6 @@
 
 enum { EARLY = 65536 };
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 /* A buffer that may have held a secret. */
 static void wipe(struct terse_buf *buf) {
     if (buf->data)
@@ -595,9 +591,9 @@ static void success(void *arg, struct terse_node *node) {
 static void sasl2(struct agent_session *s, const struct terse_frame_info *info,
                   const uint8_t *frame, size_t n) {
     void (*use)(void *, struct terse_node *) =
-        is(info->name, "challenge") ? challenge
-        : is(info->name, "success") ? success
-                                    : failure;
+        terse_str_is(info->name, "challenge") ? challenge
+        : terse_str_is(info->name, "success") ? success
+                                              : failure;
 
     if (!s->login->asked)
         session_fail(s, "bad-format", "An answer that nobody asked for.");
@@ -610,7 +606,7 @@ static void sasl2(struct agent_session *s, const struct terse_frame_info *info,
 void login_from_proxy(struct agent_session *s,
                       const struct terse_frame_info *info, const uint8_t *frame,
                       size_t n) {
-    bool stream = is(info->ns, TERSE_NS_STREAM);
+    bool stream = terse_str_is(info->ns, TERSE_NS_STREAM);
 
     if (s->skip && s->state == AGENT_LEAVING &&
         (info->kind == TERSE_OPEN || stream))
@@ -620,16 +616,17 @@ void login_from_proxy(struct agent_session *s,
             return; /* the client has one */
         s->front.opened = true;
         session_pass(s, frame, n);
-    } else if (stream && is(info->name, "features") &&
+    } else if (stream && terse_str_is(info->name, "features") &&
                s->state != AGENT_LEAVING) {
         if (s->state == AGENT_RESTART)
             second_features(s, frame, n);
         else
             features(s, frame, n);
-    } else if (s->state == AGENT_LOGIN && is(info->ns, BRIDGE_NS_SASL2)) {
+    } else if (s->state == AGENT_LOGIN &&
+               terse_str_is(info->ns, BRIDGE_NS_SASL2)) {
         sasl2(s, info, frame, n);
     } else {
-        s->error_passed |= stream && is(info->name, "error");
+        s->error_passed |= stream && terse_str_is(info->name, "error");
         session_pass(s, frame, n);
     }
 }

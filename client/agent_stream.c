@@ -10,10 +10,6 @@
 /* What one read of the client may put into a box that is all but full. */
 enum { SLACK_STANZAS = 4096 };
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 void stream_init(struct agent_session *s) {
     const struct agent *agent = s->agent;
 
@@ -177,8 +173,8 @@ static void answer(struct agent_session *s, const struct terse_node *iq) {
 
 /* Stream management is ours towards tersed; none was offered to the client. */
 static void refuse(struct agent_session *s, const struct terse_node *node) {
-    if (is(terse_node_name(node), "enable") ||
-        is(terse_node_name(node), "resume"))
+    if (terse_str_is(terse_node_name(node), "enable") ||
+        terse_str_is(terse_node_name(node), "resume"))
         xml_leg_say(&s->front,
                     "<failed xmlns='" PHONE_NS_SM "'><feature-not-implemented "
                     "xmlns='" CLIENT_NS_STANZAS "'/></failed>");
@@ -202,17 +198,17 @@ static void pass(struct agent_session *s, const struct terse_node *node) {
 void stream_from_client(struct agent_session *s, struct terse_node *node) {
     struct terse_str name = terse_node_name(node), ns = terse_node_ns(node);
 
-    if (is(ns, PHONE_NS_SM)) {
+    if (terse_str_is(ns, PHONE_NS_SM)) {
         refuse(s, node);
     } else if (asks_for_session(node)) {
         answer(s, node);
-    } else if (is(ns, TERSE_NS_CLIENT) &&
-               (is(name, "message") || is(name, "presence") ||
-                is(name, "iq"))) {
+    } else if (terse_str_is(ns, TERSE_NS_CLIENT) &&
+               (terse_str_is(name, "message") ||
+                terse_str_is(name, "presence") || terse_str_is(name, "iq"))) {
         put(s, node);
     } else {
-        if (is(ns, PHONE_NS_CSI)) {
-            s->phone.inactive = is(name, "inactive");
+        if (terse_str_is(ns, PHONE_NS_CSI)) {
+            s->phone.inactive = terse_str_is(name, "inactive");
             link_doubt(s);
         }
         pass(s, node);
@@ -253,9 +249,9 @@ static void note_handled(struct agent_session *s) {
 static void management(struct agent_session *s,
                        const struct terse_frame_info *info,
                        const uint8_t *frame, size_t n) {
-    if (is(info->name, "a")) {
+    if (terse_str_is(info->name, "a")) {
         acked(s, frame, n);
-    } else if (is(info->name, "r") && s->phone.sm.on) {
+    } else if (terse_str_is(info->name, "r") && s->phone.sm.on) {
         note_handled(s);
         say_ack(s, phone_sm_answer(&s->phone.sm, s->phone.handled));
     }
@@ -309,12 +305,13 @@ void stream_from_proxy(struct agent_session *s,
                        const uint8_t *frame, size_t n) {
     if (info->kind == TERSE_OPEN) {
         session_fail(s, "bad-format", "A second header from the proxy.");
-    } else if (is(info->ns, PHONE_NS_SM)) {
+    } else if (terse_str_is(info->ns, PHONE_NS_SM)) {
         management(s, info, frame, n);
-    } else if (is(info->ns, TERSE_NS_STREAM) && is(info->name, "error")) {
+    } else if (terse_str_is(info->ns, TERSE_NS_STREAM) &&
+               terse_str_is(info->name, "error")) {
         stream_error(s, frame, n);
-    } else if (is(info->ns, TERSE_NS_STREAM) && is(info->name, "features") &&
-               s->phone.features_due) {
+    } else if (terse_str_is(info->ns, TERSE_NS_STREAM) &&
+               terse_str_is(info->name, "features") && s->phone.features_due) {
         s->phone.features_due = false;
     } else if (session_pass(s, frame, n) && phone_is_stanza(info)) {
         phone_sm_came(&s->phone.sm);

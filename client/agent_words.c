@@ -5,14 +5,13 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include "client/client.h"
 
 #define NS_SM2 "urn:xmpp:sm:2"
 
-/* Of terse.Frame (schemas/xep0198.proto): <r/>, and <a/> before its h. */
-enum { TAG_REQUEST = 0x20, TAG_ACK = 0x28 };
+/* Of terse.Frame (schemas/xep0198.proto): <r/>, and <a/> with its h. */
+enum { FIELD_REQUEST = 4, FIELD_ACK = 5 };
 
 /* ---- frames and nodes
  * ----------------------------------------------------------- */
@@ -242,17 +241,9 @@ enum terse_err words_result(struct terse_buf *xml, const struct terse_node *iq,
  * -------------------------------------------------------------- */
 
 size_t words_ack(uint8_t *out, uint32_t h) {
-    size_t n = 0;
-
-    out[n++] = TAG_ACK;
-    for (; h >= 0x80; h >>= 7)
-        out[n++] = (uint8_t)(h | 0x80);
-    out[n++] = (uint8_t)h;
-    return n;
+    return terse_frame_put(out, FIELD_ACK, h);
 }
 
 size_t words_request(uint8_t *out) {
-    out[0] = TAG_REQUEST;
-    out[1] = 1;
-    return 2;
+    return terse_frame_put(out, FIELD_REQUEST, 1);
 }

@@ -233,11 +233,8 @@ static void get_name(struct blob *blob, struct client_host *host) {
     struct terse_str name = get_bytes(blob);
 
     memset(host, 0, sizeof(*host));
-    if (blob->bad || name.n >= sizeof(host->name) ||
-        (name.n && memchr(name.p, 0, name.n)))
+    if (blob->bad || !terse_str_copy(name, host->name, sizeof(host->name)))
         blob->bad = true;
-    else if (name.n)
-        memcpy(host->name, name.p, name.n);
     host->port = (uint16_t)get_number(blob, UINT16_MAX);
     host->revision = (uint32_t)get_number(blob, UINT32_MAX);
 }

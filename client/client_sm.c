@@ -11,7 +11,6 @@ enum {
     TAG_PING = 0x60,
     PING = 1,
     PONG = 0,
-    FIELD_BEAT = 21,
     /* Silence before a ping: at least, and to begin with. */
     BEAT_LEAST_MS = 60000,
     BEAT_FIRST_MS = 240000,
@@ -78,20 +77,16 @@ static void acked(struct terse_client *client, const uint8_t *frame, size_t n) {
     ask_server(client);
 }
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 bool client_sm_frame(struct terse_client *client,
                      const struct terse_frame_info *info, const uint8_t *frame,
                      size_t n) {
-    if (!client->sm.on || !is(info->ns, PHONE_NS_SM))
+    if (!client->sm.on || !terse_str_is(info->ns, PHONE_NS_SM))
         return false;
-    if (is(info->name, "a")) {
+    if (terse_str_is(info->name, "a")) {
         acked(client, frame, n);
         return true;
     }
-    if (!is(info->name, "r"))
+    if (!terse_str_is(info->name, "r"))
         return false;
     put_h(client, phone_sm_answer(&client->sm, client_handled(client)));
     return true;
@@ -100,33 +95,13 @@ bool client_sm_frame(struct terse_client *client,
 /* ---- heartbeats
  * --------------------------------------------------------------- */
 
-static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *v) {
-    *v = 0;
-    for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
-        uint8_t b = *(*p)++;
-
-        *v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return true;
-    }
-    return false;
-}
-
 void client_hear_open(struct terse_client *client, const uint8_t *frame,
                       size_t n) {
-    const uint8_t *end = frame + n;
-    uint64_t tag, v;
+    uint64_t v;
 
-    if (n == 0 || frame[0] != TAG_OPEN || !client->options.heartbeat_ms)
-        return;
-    while (get_varint(&frame, end, &tag) && get_varint(&frame, end, &v)) {
-        if ((tag & 7) == 2 && v <= (size_t)(end - frame))
-            frame += v;
-        else if ((tag & 7) != 0)
-            return;
-        if (tag == FIELD_BEAT << 3 && v > 0)
-            client->peer_beats = true;
-    }
+    if (n > 0 && frame[0] == TAG_OPEN && client->options.heartbeat_ms &&
+        terse_frame_number(frame, n, TERSE_FIELD_BEAT, &v) && v > 0)
+        client->peer_beats = true;
 }
 
 bool client_is_beat(struct terse_client *client, const uint8_t *frame,

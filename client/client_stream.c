@@ -4,18 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
-/* Fields 12, 21, 23 and 24 of Frame, see docs/wire.md. */
-enum {
-    TAG_PING = 0x60,
-    FIELD_BEAT = 21,
-    FIELD_WAIT = 23,
-    FIELD_WAIT_BYTES = 24,
-};
-
 /* ---- out
  * ----------------------------------------------------------------------- */
 
@@ -43,34 +31,20 @@ static enum net_err put_wire(struct terse_client *client) {
                : net_conn_write(client->conn, terse_buf_data(&client->wire), n);
 }
 
-static size_t put_varint(uint8_t *p, uint32_t v) {
-    size_t n = 0;
-
-    for (; v >= 0x80; v >>= 7)
-        p[n++] = (uint8_t)(v | 0x80);
-    p[n++] = (uint8_t)v;
-    return n;
-}
-
-static size_t put_field(uint8_t *p, uint32_t field, uint32_t v) {
-    size_t n = put_varint(p, field << 3);
-
-    return n + put_varint(p + n, v);
-}
-
 /* Beside our first header: that we know heartbeats, and what may wait
  * (docs/wire.md). */
 static enum terse_err say_bounds(struct terse_client *client) {
     const struct terse_client_options *o = &client->options;
-    uint8_t said[24];
+    uint8_t said[3 * TERSE_FIELD_MAX];
     size_t n = 0;
 
     if (o->heartbeat_ms)
-        n += put_field(said, FIELD_BEAT, (o->heartbeat_ms + 999) / 1000);
+        n += terse_frame_put(said, TERSE_FIELD_BEAT,
+                             (o->heartbeat_ms + 999) / 1000);
     if (o->wait_ms != TERSE_CLIENT_UNSAID)
-        n += put_field(said + n, FIELD_WAIT, o->wait_ms / 1000);
+        n += terse_frame_put(said + n, TERSE_FIELD_WAIT, o->wait_ms / 1000);
     if (o->wait_bytes != TERSE_CLIENT_UNSAID)
-        n += put_field(said + n, FIELD_WAIT_BYTES, o->wait_bytes);
+        n += terse_frame_put(said + n, TERSE_FIELD_WAIT_BYTES, o->wait_bytes);
     return terse_buf_append(&client->wire, said, n);
 }
 
@@ -130,18 +104,19 @@ void client_flush(struct terse_client *client) {
 }
 
 bool client_put_beat(struct terse_client *client, uint8_t what) {
-    const uint8_t frame[2] = {TAG_PING, what};
+    uint8_t frame[TERSE_FIELD_MAX];
+    size_t n = terse_frame_put(frame, TERSE_FIELD_PING, what);
     enum net_err err = NET_ENOMEM;
 
     terse_buf_reset(&client->wire);
-    if (terse_buf_append(&client->wire, frame, sizeof(frame)) == TERSE_OK)
+    if (terse_buf_append(&client->wire, frame, n) == TERSE_OK)
         err = put_wire(client);
     if (err) {
         client_end(client, false, TERSE_CLIENT_ENOMEM, NULL, "sending: %s",
                    net_strerror(err));
         return false;
     }
-    count(client, true, frame, sizeof(frame), sizeof(frame));
+    count(client, true, frame, n, n);
     return true;
 }
 
@@ -248,14 +223,15 @@ static void on_element(struct terse_client *client,
                        const uint8_t *frame, size_t n) {
     bool stanza = phone_is_stanza(info), counted = stanza && client->sm.on;
 
-    if (client->features_due && is(info->name, "features") &&
-        is(info->ns, TERSE_NS_STREAM)) {
+    if (client->features_due && terse_str_is(info->name, "features") &&
+        terse_str_is(info->ns, TERSE_NS_STREAM)) {
         client->features_due = false;
         return;
     }
     if (counted)
         phone_sm_came(&client->sm);
-    if (!stanza || !is(info->name, "iq") || !client_iq_answer(client, frame, n))
+    if (!stanza || !terse_str_is(info->name, "iq") ||
+        !client_iq_answer(client, frame, n))
         client_deliver(client, frame, n);
     if (!client->conn && counted)
         client->sm.in--; /* there was no memory to take it */
@@ -274,7 +250,8 @@ static void on_frame(struct terse_client *client, const uint8_t *frame,
         on_open(client);
     else if (info.kind == TERSE_CLOSE)
         on_close(client);
-    else if (is(info.name, "error") && is(info.ns, TERSE_NS_STREAM))
+    else if (terse_str_is(info.name, "error") &&
+             terse_str_is(info.ns, TERSE_NS_STREAM))
         client_stream_error(client, frame, n);
     else if (client_logging_in(client))
         client_login_frame(client, frame, n);

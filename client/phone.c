@@ -77,14 +77,12 @@ uint32_t phone_held_back(bool inactive, uint32_t wait_ms) {
     return wait_ms == UINT32_MAX ? PHONE_HELD_MS : wait_ms;
 }
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 bool phone_is_stanza(const struct terse_frame_info *info) {
-    return info->kind == TERSE_ELEMENT && is(info->ns, TERSE_NS_CLIENT) &&
-           (is(info->name, "message") || is(info->name, "presence") ||
-            is(info->name, "iq"));
+    return info->kind == TERSE_ELEMENT &&
+           terse_str_is(info->ns, TERSE_NS_CLIENT) &&
+           (terse_str_is(info->name, "message") ||
+            terse_str_is(info->name, "presence") ||
+            terse_str_is(info->name, "iq"));
 }
 
 /* ---- the box ----------------------------------------------------------------

@@ -12,19 +12,10 @@ struct terse_node *phone_child(const struct terse_node *node, const char *ns,
     return child;
 }
 
-static bool copy(char *out, size_t size, struct terse_str s) {
-    if (s.n >= size || (s.n && memchr(s.p, 0, s.n)))
-        return false;
-    if (s.n)
-        memcpy(out, s.p, s.n);
-    out[s.n] = '\0';
-    return true;
-}
-
 bool phone_text(const struct terse_node *node, char *out, size_t size) {
     struct terse_str text;
 
-    return terse_node_text(node, &text) && copy(out, size, text);
+    return terse_node_text(node, &text) && terse_str_copy(text, out, size);
 }
 
 bool phone_attr(const struct terse_node *node, const char *name, char *out,
@@ -32,7 +23,8 @@ bool phone_attr(const struct terse_node *node, const char *name, char *out,
     struct terse_str value;
 
     out[0] = '\0';
-    return !terse_node_attr(node, "", name, &value) || copy(out, size, value);
+    return !terse_node_attr(node, "", name, &value) ||
+           terse_str_copy(value, out, size);
 }
 
 /* As XEP-0198 writes a count. */

@@ -29,6 +29,15 @@ bool terse_node_attr(const struct terse_node *node, const char *ns,
     return false;
 }
 
+bool terse_str_copy(struct terse_str s, char *out, size_t size) {
+    if (s.n >= size || (s.n > 0 && memchr(s.p, 0, s.n)))
+        return false;
+    if (s.n > 0)
+        memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+    return true;
+}
+
 bool terse_node_text(const struct terse_node *node, struct terse_str *out) {
     *out = (struct terse_str){"", 0};
     if (!node->first)

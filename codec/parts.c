@@ -58,10 +58,30 @@ static enum terse_err put_varint(struct terse_buf *out, uint64_t v) {
     return terse_buf_append(out, bytes, n);
 }
 
+size_t terse_frame_put(uint8_t out[TERSE_FIELD_MAX], uint32_t field,
+                       uint64_t value) {
+    size_t n = wire_put_varint(out, (uint64_t)field << 3 | WIRE_VARINT);
+    return n + wire_put_varint(out + n, value);
+}
+
+bool terse_frame_number(const void *frame, size_t n, uint32_t field,
+                        uint64_t *value) {
+    struct wire in = wire_of((struct terse_str){frame, n});
+    struct wire_field f;
+    bool found = false;
+    while (in.p != in.end && wire_next(&in, &f)) {
+        if (f.number != field || f.type != WIRE_VARINT)
+            continue;
+        *value = f.value;
+        found = true;
+    }
+    return found;
+}
+
 enum terse_err parts_put_number(struct terse_buf *out, uint32_t number,
                                 uint64_t v) {
-    enum terse_err err = put_varint(out, (uint64_t)number << 3 | WIRE_VARINT);
-    return err == TERSE_OK ? put_varint(out, v) : err;
+    uint8_t bytes[TERSE_FIELD_MAX];
+    return terse_buf_append(out, bytes, terse_frame_put(bytes, number, v));
 }
 
 enum terse_err parts_put(struct terse_buf *out, uint32_t number,

@@ -15,7 +15,7 @@ static inline struct terse_str str_of(const char *s) {
 }
 
 static inline bool str_is(struct terse_str a, const char *s) {
-    return str_eq(a, str_of(s));
+    return terse_str_is(a, s);
 }
 
 /* Multiplies eight bytes at a time, as FNV-1a does one. Where a peer chooses

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__GNUC__)
 #define TERSE_NODISCARD __attribute__((warn_unused_result))
@@ -95,6 +96,14 @@ struct terse_str {
     const char *p;
     size_t n;
 };
+
+/* Whether it is that text. */
+static inline bool terse_str_is(struct terse_str s, const char *text) {
+    return s.n == strlen(text) && (s.n == 0 || memcmp(s.p, text, s.n) == 0);
+}
+/* Copies s into out, and terminates it. False: it does not fit, or has a NUL in
+ * it; out is as it was. */
+bool terse_str_copy(struct terse_str s, char *out, size_t size);
 
 /* A growing buffer with a cap. `data + off` is the first byte of `len`. */
 struct terse_buf {
@@ -334,6 +343,23 @@ terse_frame_attr(const struct terse_schema *schema, const void *frame, size_t n,
  * conversation: that somebody writes (XEP-0085), that a message came (XEP-0184)
  * or was read (XEP-0333). Looks at its outermost fields only. */
 bool terse_frame_slight(const void *frame, size_t n);
+
+/* What two ends say to each other beside stanzas: numbers of terse.Frame
+ * (docs/wire.md, Heartbeats, and What may wait). */
+enum {
+    TERSE_FIELD_PING = 12,
+    TERSE_FIELD_BEAT = 21,
+    TERSE_FIELD_WAIT = 23,
+    TERSE_FIELD_WAIT_BYTES = 24,
+    TERSE_FIELD_MAX = 15, /* bytes of one */
+};
+/* Writes one such field; how many bytes it took. */
+size_t terse_frame_put(uint8_t out[TERSE_FIELD_MAX], uint32_t field,
+                       uint64_t value);
+/* The number in that field, of several the last; false: there is none. What is
+ * malformed ends the search: to refuse it is up to who decodes the frame. */
+bool terse_frame_number(const void *frame, size_t n, uint32_t field,
+                        uint64_t *value);
 
 /* Prints a frame as a tree for people, one field per line: field, XML item,
  * value, bytes. TERSE_EFRAME where it cannot go on; what came before is there.

@@ -378,10 +378,9 @@ static struct terse_node *no_outline(struct terse_reader *r) {
 static struct terse_node *new_outline(struct terse_reader *r,
                                       struct terse_str name,
                                       struct terse_str ns) {
-    struct terse_node *node = arena_alloc(&r->arena, sizeof(*node));
+    struct terse_node *node = new_node(r);
     if (!node)
         return no_outline(r);
-    *node = (struct terse_node){0};
     node->attrs = arena_alloc(&r->arena, OUTLINE_ATTRS * sizeof(*node->attrs));
     return node->attrs && keep_str(r, &node->name, name) &&
                    keep_str(r, &node->ns, ns)

@@ -611,6 +611,13 @@ void net_conn_resume(struct net_conn *conn) {
 /* ---- the rest --------------------------------------------------------------
  */
 
+void net_stream_drop(struct net_stream *stream) {
+    if (!stream)
+        return;
+    io_close(stream);
+    io_free(stream);
+}
+
 enum net_err net_conn_new(struct net_conn **out, struct net_owner *owner,
                           struct net_stream *stream,
                           const struct net_marks *marks,

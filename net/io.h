@@ -8,8 +8,7 @@
  *   net/epoll  an event loop for each processor: Linux only, and for a stanza
  *              it costs half as much. Of tersed.
  *
- * They make net_listener_*, net_stream_drop and net_stream_peer of net.h as
- * well.
+ * They make net_listener_* and net_stream_peer of net.h as well.
  *
  * Functions are called by one thread at a time, which is up to the caller: with
  * the lock of the stream's owner. Callbacks come without any lock, on a thread

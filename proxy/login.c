@@ -13,10 +13,6 @@
 
 #define NS_SM "urn:xmpp:sm:3"
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 static void no_memory(struct session *s) {
     session_fail(s, "resource-constraint", "out of memory");
 }
@@ -142,7 +138,7 @@ static enum terse_err put_mechanisms(const struct terse_node *mechanisms,
 
     for (; !err && child; child = terse_node_next(child)) {
         if (!terse_node_text(child, &text) || text.n >= sizeof(name) ||
-            !is(terse_node_name(child), "mechanism"))
+            !terse_str_is(terse_node_name(child), "mechanism"))
             continue;
         memcpy(name, text.p, text.n);
         name[text.n] = '\0';
@@ -291,15 +287,16 @@ static bool have_login(struct session *s) {
 
 void login_from_client(struct session *s, const struct terse_frame_info *info,
                        const uint8_t *frame, size_t n) {
-    bool auth = is(info->name, "authenticate"), good = true;
+    bool auth = terse_str_is(info->name, "authenticate"), good = true;
 
     if (!have_login(s))
         return;
     if (auth && s->login->step == LOGIN_IDLE)
         good = read_frame(s, frame, n, authenticate);
-    else if (is(info->name, "response") && s->login->step == LOGIN_AUTH)
+    else if (terse_str_is(info->name, "response") &&
+             s->login->step == LOGIN_AUTH)
         good = read_frame(s, frame, n, respond);
-    else if (is(info->name, "abort") && s->login->step == LOGIN_AUTH)
+    else if (terse_str_is(info->name, "abort") && s->login->step == LOGIN_AUTH)
         send(s, "<abort xmlns='" BRIDGE_NS_SASL "'/>%S", "");
     else
         refuse(s, "malformed-request");
@@ -341,7 +338,7 @@ static void watch(struct session *s, struct terse_node *node) {
 
 void login_watch(struct session *s, const struct terse_frame_info *info,
                  const uint8_t *frame, size_t n) {
-    if (!is(info->name, "authenticate") || !have_login(s))
+    if (!terse_str_is(info->name, "authenticate") || !have_login(s))
         return;
     if (!read_frame(s, frame, n, watch))
         session_fail(s, "bad-format", "An element of SASL2 that is none.");
@@ -457,7 +454,7 @@ static void sasl_failed(struct session *s, const struct terse_node *node) {
 
     for (; child; child = terse_node_next(child)) {
         name = terse_node_name(child);
-        if (!is(name, "text") && name.n < sizeof(condition)) {
+        if (!terse_str_is(name, "text") && name.n < sizeof(condition)) {
             memcpy(condition, name.p, name.n);
             condition[name.n] = '\0';
         }
@@ -469,11 +466,11 @@ static void sasl_step(struct session *s, const struct terse_node *node) {
     struct terse_str name = terse_node_name(node), text;
     char data[SASL2_DATA];
 
-    if (is(name, "success")) {
+    if (terse_str_is(name, "success")) {
         proved(s, node);
-    } else if (is(name, "failure")) {
+    } else if (terse_str_is(name, "failure")) {
         sasl_failed(s, node);
-    } else if (is(name, "challenge")) {
+    } else if (terse_str_is(name, "challenge")) {
         if (!terse_node_text(node, &text) || text.n >= sizeof(data)) {
             session_fail(s, "remote-connection-failed",
                          "The server's challenge makes no sense.");
@@ -695,7 +692,7 @@ static void second_features(struct session *s, struct terse_node *node) {
 static bool id_is(const struct terse_node *node, const char *id) {
     struct terse_str value;
 
-    return terse_node_attr(node, "", "id", &value) && is(value, id);
+    return terse_node_attr(node, "", "id", &value) && terse_str_is(value, id);
 }
 
 static void bound(struct session *s, const struct terse_node *node) {
@@ -731,7 +728,7 @@ static bool is_answer(const struct session *s, const struct terse_node *node) {
     struct terse_str type, from;
 
     if (!terse_node_attr(node, "", "type", &type) ||
-        !(is(type, "result") || is(type, "error")))
+        !(terse_str_is(type, "result") || terse_str_is(type, "error")))
         return false;
     if (!*jid || !terse_node_attr(node, "", "from", &from))
         return true;
@@ -784,16 +781,16 @@ static void sm_element(struct session *s, const struct terse_node *node) {
     struct login *login = s->login;
     struct terse_str name = terse_node_name(node);
 
-    if (login->step == LOGIN_ENABLE && is(name, "enabled")) {
+    if (login->step == LOGIN_ENABLE && terse_str_is(name, "enabled")) {
         enabled(s, node);
-    } else if (login->step == LOGIN_ENABLE && is(name, "failed")) {
+    } else if (login->step == LOGIN_ENABLE && terse_str_is(name, "failed")) {
         login->enable_failed = true;
         finish(s);
-    } else if (login->step == LOGIN_RESUME && is(name, "resumed") &&
+    } else if (login->step == LOGIN_RESUME && terse_str_is(name, "resumed") &&
                read_h(node, &login->sm_h)) {
         login->resumed = true;
         finish(s);
-    } else if (login->step == LOGIN_RESUME && is(name, "failed")) {
+    } else if (login->step == LOGIN_RESUME && terse_str_is(name, "failed")) {
         login->resume_failed = true;
         login->early = 0;
         if (!login->sasl.bind) {
@@ -811,11 +808,11 @@ static void second_stream(struct session *s, struct terse_node *node) {
     if (s->login->step == LOGIN_FEATURES &&
         terse_node_is(node, TERSE_NS_STREAM, "features"))
         second_features(s, node);
-    else if (is(ns, NS_SM))
+    else if (terse_str_is(ns, NS_SM))
         sm_element(s, node);
-    else if (is(ns, TERSE_NS_CLIENT) && is(name, "iq"))
+    else if (terse_str_is(ns, TERSE_NS_CLIENT) && terse_str_is(name, "iq"))
         iq(s, node);
-    else if (is(ns, TERSE_NS_CLIENT))
+    else if (terse_str_is(ns, TERSE_NS_CLIENT))
         early_stanza(s, node);
 }
 
@@ -827,7 +824,7 @@ bool login_from_server(struct session *s, struct terse_node *node) {
     if (s->state == STATE_BINDING)
         second_stream(s, node);
     else if (s->state == STATE_LOGIN && s->login->step == LOGIN_AUTH &&
-             is(terse_node_ns(node), BRIDGE_NS_SASL))
+             terse_str_is(terse_node_ns(node), BRIDGE_NS_SASL))
         sasl_step(s, node);
     else
         return false;

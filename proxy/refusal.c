@@ -18,10 +18,9 @@ static enum terse_err put_attr(struct terse_buf *xml,
     struct terse_str value;
     char text[VALUE_MAX];
 
-    if (!terse_node_attr(node, "", name, &value) || value.n >= sizeof(text))
+    if (!terse_node_attr(node, "", name, &value) ||
+        !terse_str_copy(value, text, sizeof(text)))
         return TERSE_OK;
-    memcpy(text, value.p, value.n);
-    text[value.n] = '\0';
     return sasl2_print(xml, " %S='%s'", name, text);
 }
 

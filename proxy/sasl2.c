@@ -12,26 +12,18 @@
 /* ---- <authenticate/> --------------------------------------------------------
  */
 
-static bool copy(char *out, size_t size, struct terse_str s) {
-    if (s.n >= size || memchr(s.p ? s.p : "", 0, s.n))
-        return false;
-    if (s.n)
-        memcpy(out, s.p, s.n);
-    out[s.n] = '\0';
-    return true;
-}
-
 static bool attr(const struct terse_node *node, const char *name, char *out,
                  size_t size) {
     struct terse_str value;
 
-    return !terse_node_attr(node, "", name, &value) || copy(out, size, value);
+    return !terse_node_attr(node, "", name, &value) ||
+           terse_str_copy(value, out, size);
 }
 
 static bool text(const struct terse_node *node, char *out, size_t size) {
     struct terse_str value;
 
-    return terse_node_text(node, &value) && copy(out, size, value);
+    return terse_node_text(node, &value) && terse_str_copy(value, out, size);
 }
 
 static bool truth(const struct terse_node *node, const char *name) {
@@ -133,8 +125,9 @@ bool sasl2_proof(const char *base64, char user[SASL2_NAME], uint8_t proof[32]) {
     if (!end || end == data || data + n - end != 33)
         return false;
     memcpy(proof, end + 1, 32);
-    return copy(user, SASL2_NAME,
-                (struct terse_str){(const char *)data, (size_t)(end - data)});
+    return terse_str_copy(
+        (struct terse_str){(const char *)data, (size_t)(end - data)}, user,
+        SASL2_NAME);
 }
 
 /* ---- what is said

@@ -511,12 +511,8 @@ static void spend(struct session *s, size_t n) {
 
 static void front_frame(struct session *s, const uint8_t *frame, size_t n);
 
-static bool is_of(const struct terse_frame_info *info, const char *ns) {
-    return info->ns.n == strlen(ns) && memcmp(info->ns.p, ns, info->ns.n) == 0;
-}
-
 static bool of_sasl2(const struct terse_frame_info *info) {
-    return is_of(info, BRIDGE_NS_SASL2);
+    return terse_str_is(info->ns, BRIDGE_NS_SASL2);
 }
 
 /* A login of ours is under way: the server has to hear nothing else. */
@@ -759,7 +755,8 @@ static void front_element(struct session *s, const uint8_t *frame, size_t n,
         come_early(s, frame, n); /* behind <authenticate/>: for later */
         return;
     }
-    s->classic |= s->state == STATE_LOGIN && is_of(info, BRIDGE_NS_SASL);
+    s->classic |=
+        s->state == STATE_LOGIN && terse_str_is(info->ns, BRIDGE_NS_SASL);
     if (xml_leg_decode(&s->back, frame, n, &error)) {
         if (error.code == TERSE_ENOMEM)
             session_fail(s, "resource-constraint", error.text);

@@ -19,13 +19,10 @@ enum { TOO_HIGH = 128 };
 /* ---- elements
  * --------------------------------------------------------------------- */
 
-static bool is(struct terse_str s, const char *text) {
-    return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
 static bool is_stanza(struct terse_str name, struct terse_str ns) {
-    return is(ns, TERSE_NS_CLIENT) &&
-           (is(name, "message") || is(name, "presence") || is(name, "iq"));
+    return terse_str_is(ns, TERSE_NS_CLIENT) &&
+           (terse_str_is(name, "message") || terse_str_is(name, "presence") ||
+            terse_str_is(name, "iq"));
 }
 
 static bool number(const char *p, size_t n, uint32_t *out) {
@@ -92,9 +89,9 @@ static void hurry(struct session *s) { s->flush_by = s->queue.waiting ? 1 : 0; }
 
 /* False: the server wants to know as well. */
 static bool client_state(struct session *s, struct terse_str name) {
-    bool active = is(name, "active");
+    bool active = terse_str_is(name, "active");
 
-    if (!active && !is(name, "inactive"))
+    if (!active && !terse_str_is(name, "inactive"))
         return false;
     s->inactive = !active;
     if (active)
@@ -145,18 +142,18 @@ bool stream_from_client(struct session *s, const struct terse_frame_info *info,
     }
     if (s->state != STATE_UP)
         return false;
-    if (is(info->ns, NS_CSI))
+    if (terse_str_is(info->ns, NS_CSI))
         return client_state(s, info->name);
-    if (!is(info->ns, NS_SM))
+    if (!terse_str_is(info->ns, NS_SM))
         return false;
-    if (is(info->name, "enable")) {
+    if (terse_str_is(info->name, "enable")) {
         sm_enable(&s->sm);
-    } else if (is(info->name, "resume")) {
+    } else if (terse_str_is(info->name, "resume")) {
         return client_resumes(s, frame, n);
-    } else if (s->sm.on && is(info->name, "r")) {
+    } else if (s->sm.on && terse_str_is(info->name, "r")) {
         sm_client_asks(&s->sm);
         return true;
-    } else if (s->sm.on && is(info->name, "a")) {
+    } else if (s->sm.on && terse_str_is(info->name, "a")) {
         if (frame_h(s, frame, n, &h))
             client_acks(s, h);
         else
@@ -198,23 +195,23 @@ bool stream_from_server(struct session *s, const struct terse_node *node) {
     struct terse_str name = terse_node_name(node);
     uint32_t h;
 
-    if (!is(terse_node_ns(node), NS_SM) ||
+    if (!terse_str_is(terse_node_ns(node), NS_SM) ||
         (s->state != STATE_UP && s->state != STATE_HELD &&
          s->state != STATE_RESUMING))
         return false;
-    if (is(name, "enabled"))
+    if (terse_str_is(name, "enabled"))
         sm_enabled(&s->sm, false);
-    else if (is(name, "resumed"))
+    else if (terse_str_is(name, "resumed"))
         resumed(s, node);
-    else if (is(name, "failed"))
+    else if (terse_str_is(name, "failed"))
         sm_failed(&s->sm);
     if (!s->sm.on)
         return false;
-    if (is(name, "r")) {
+    if (terse_str_is(name, "r")) {
         sm_server_asks(&s->sm);
         return true;
     }
-    if (!is(name, "a"))
+    if (!terse_str_is(name, "a"))
         return false;
     if (!node_h(node, &h))
         session_fail(s, "remote-connection-failed",

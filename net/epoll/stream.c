@@ -183,13 +183,6 @@ void io_close(struct net_stream *stream) {
 
 void io_free(struct net_stream *stream) { add(stream, UNUSED); }
 
-void net_stream_drop(struct net_stream *stream) {
-    if (!stream)
-        return;
-    io_close(stream);
-    io_free(stream);
-}
-
 /* ---- bytes -----------------------------------------------------------------
  */
 

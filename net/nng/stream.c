@@ -145,13 +145,6 @@ void io_free(struct net_stream *stream) {
     free(stream);
 }
 
-void net_stream_drop(struct net_stream *stream) {
-    if (!stream)
-        return;
-    io_close(stream);
-    io_free(stream);
-}
-
 /* ---- bytes -----------------------------------------------------------------
  */
 

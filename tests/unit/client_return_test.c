@@ -174,6 +174,24 @@ static void beat_and_log_in(struct fake *fake) {
     fake_login2(fake, FAKE_BOUND_TOKEN);
 }
 
+/* That script, whose first stage ends what the client begins by this. */
+static void hurry(void (*script)(struct fake *fake), const char *xml) {
+    struct fake fake;
+    struct terse_client *client =
+        begin_in_a_hurry(&fake, script, TERSE_CLIENT_UNSAID);
+
+    send_xml(client, xml);
+    await_stage(1);
+    end(&fake, client);
+}
+
+/* Nothing more comes, until the client leaves. */
+static void be_left_alone(struct fake *fake, int reached) {
+    fake_expect_silence(fake, QUIET);
+    atomic_store(&stage, reached);
+    fake_expect_eof(fake);
+}
+
 static void be_silent(struct fake *fake) {
     beat_and_log_in(fake);
     fake_expect(fake, "one");
@@ -181,62 +199,38 @@ static void be_silent(struct fake *fake) {
     fake_pong(fake);
     fake_expect_ping(fake); /* it is here, but it has not acknowledged */
     fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='1'/>");
-    fake_expect_silence(fake, QUIET);
-    atomic_store(&stage, 1);
-    fake_expect_eof(fake);
+    be_left_alone(fake, 1);
 }
 
 static void test_unacknowledged_is_asked_about(void **state) {
-    struct fake fake;
-    struct terse_client *client =
-        begin_in_a_hurry(&fake, be_silent, TERSE_CLIENT_UNSAID);
-
     (void)state;
-    send_xml(client, ONE);
-    await_stage(1);
-    end(&fake, client);
+    hurry(be_silent, ONE);
 }
 
 static void acknowledge(struct fake *fake) {
     beat_and_log_in(fake);
     fake_expect(fake, "one");
     fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='1'/>");
-    fake_expect_silence(fake, QUIET);
-    atomic_store(&stage, 1);
-    fake_expect_eof(fake);
+    be_left_alone(fake, 1);
 }
 
 /* With the acknowledgement it is over: nothing more is asked for. */
 static void test_acknowledged_is_not_asked_about(void **state) {
-    struct fake fake;
-    struct terse_client *client =
-        begin_in_a_hurry(&fake, acknowledge, TERSE_CLIENT_UNSAID);
-
     (void)state;
-    send_xml(client, ONE);
-    await_stage(1);
-    end(&fake, client);
+    hurry(acknowledge, ONE);
 }
 
 static void tell_late(struct fake *fake) {
     beat_and_log_in(fake);
     fake_expect(fake, "received");
     fake_send(fake, "<presence from='a@b/c'/>");
-    fake_expect_silence(fake, QUIET);
-    atomic_store(&stage, 1);
-    fake_expect_eof(fake);
+    be_left_alone(fake, 1);
 }
 
 /* tersed tells late of receipts, whatever comes meanwhile. */
 static void test_receipt_is_not_asked_about(void **state) {
-    struct fake fake;
-    struct terse_client *client =
-        begin_in_a_hurry(&fake, tell_late, TERSE_CLIENT_UNSAID);
-
     (void)state;
-    send_xml(client, RECEIPT);
-    await_stage(1);
-    end(&fake, client);
+    hurry(tell_late, RECEIPT);
 }
 
 static void tell_late_of_one(struct fake *fake) {
@@ -250,9 +244,7 @@ static void tell_late_of_one(struct fake *fake) {
     fake_expect(fake, "one");
     fake_expect(fake, "received");
     fake_send(fake, "<a xmlns='" PHONE_NS_SM "' h='3'/>");
-    fake_expect_silence(fake, QUIET);
-    atomic_store(&stage, 2);
-    fake_expect_eof(fake);
+    be_left_alone(fake, 2);
 }
 
 /* Nor is one that is left, but what was sent behind it is. */
