@@ -291,7 +291,7 @@ class Driven(Client):
         self.process = None
         self.tasks = []
         self.keep = None         # a list takes the XML of all that comes
-        self.answers = asyncio.Queue()  # lines that answer a command
+        self.answers = None      # lines that answer a command
 
     def arguments(self):
         raise NotImplementedError
@@ -299,6 +299,8 @@ class Driven(Client):
     async def start(self):
         path = os.path.join(os.environ['E2E_DRIVERS'],
                             'e2e-' + self.program)
+        # What an earlier process still said ("send failed") answers nothing.
+        self.answers = asyncio.Queue()
         # The inherited stderr is pytest's capture: sanitizers report there.
         self.process = await asyncio.create_subprocess_exec(
             path, *self.arguments(), stdin=asyncio.subprocess.PIPE,
