@@ -1,13 +1,16 @@
 """A page in a headless Chromium: skipped where there is none, since it is
 large; `make check-browser` installs it."""
 import asyncio
+import contextlib
 import http.server
 import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -74,11 +77,17 @@ def open_page(world, site):
          '--disable-dev-shm-usage', '--ignore-certificate-errors',
          f'--user-data-dir={world.directory()}', '--remote-debugging-port=0',
          site.origin + '/'], stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True)
 
     def end():
         process.terminate()
         process.wait(20)
+        # Its helpers outlive it, and write into its directory until they end.
+        with contextlib.suppress(ProcessLookupError):
+            for _ in range(100):
+                os.killpg(process.pid, signal.SIGKILL)
+                time.sleep(0.05)
     world.exits.callback(end)
 
 
