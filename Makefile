@@ -126,7 +126,8 @@ PROGRAMS = $(PLUGIN) \
 MAN = $(O)/man/terse.1 $(O)/man/terse-agent.1 $(O)/man/tersed.8
 SECOND = $(patsubst tests/second/%.c,$(O)/bin/%,$(wildcard tests/second/*.c))
 # What stands on net/ is tested with both backends, tersed with its own.
-UNITS_LOOP = $(filter $(O)/tests/unit/proxy_%,$(patsubst %.c,$(O)/%,$(UNIT_C))) \
+UNITS_LOOP = $(filter $(O)/tests/unit/proxy_% $(O)/tests/unit/net_epoll_%, \
+		$(patsubst %.c,$(O)/%,$(UNIT_C))) \
 	$(patsubst %,$(O)/tests/unit/net_%_test.epoll,conn tls)
 UNITS = $(patsubst %.c,$(O)/%,$(UNIT_C)) $(filter %.epoll,$(UNITS_LOOP))
 E2E = $(patsubst tests/e2e/%.c,$(O)/bin/e2e-%,$(E2E_C))

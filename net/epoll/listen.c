@@ -1,6 +1,6 @@
 /*
- * listen.c: a TCP listener. One loop accepts; whom it accepts, all serve in
- * turn.
+ * listen.c: a TCP listener: a stream from which connections are read. Whom it
+ * accepts, all loops serve in turn.
  */
 #include "net/epoll/loop.h"
 
@@ -12,7 +12,6 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 enum {
@@ -21,16 +20,26 @@ enum {
 };
 
 struct net_listener {
-    struct watch watch;     /* first */
-    struct net_owner owner; /* of `rest` */
-    struct net_timer *rest;
-    struct loop_job again, stop, gone;
+    struct net_owner owner; /* of `rest`; its last reference is the stream's */
+    struct net_timer *rest; /* NULL: it is to end */
+    struct net_stream *stream;
+    int fd; /* the stream's */
+    pthread_mutex_t accepting;
+    bool stopped; /* with `accepting` */
     net_accept_cb cb;
     void *arg;
     uint16_t port;
-    bool waiting; /* for `again`; of the loop's thread, as the next */
-    bool stopped;
 };
+
+static void lock(struct net_listener *listener) {
+    if (pthread_mutex_lock(&listener->accepting))
+        abort();
+}
+
+static void unlock(struct net_listener *listener) {
+    if (pthread_mutex_unlock(&listener->accepting))
+        abort();
+}
 
 /* ---- accepting -------------------------------------------------------------
  */
@@ -38,22 +47,21 @@ struct net_listener {
 /* Out of descriptors or memory: accepting again at once would only burn time,
  * for the connection stays in the backlog. */
 static void take_rest(struct net_listener *listener) {
-    listener->waiting = true;
     net_lock(&listener->owner);
-    net_timer_set(listener->rest, LISTEN_REST_MS);
+    if (listener->rest)
+        net_timer_set(listener->rest, LISTEN_REST_MS);
     net_unlock(&listener->owner);
 }
 
 static void rested(void *arg) {
     struct net_listener *listener = arg;
 
-    loop_post(listener->watch.loop, &listener->again);
+    stream_more(listener->stream);
 }
 
 /* False: nobody waits, or we have to. */
 static bool accept_one(struct net_listener *listener) {
-    int fd =
-        accept4(listener->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct net_stream *stream;
 
     if (fd < 0) {
@@ -77,30 +85,32 @@ static bool accept_one(struct net_listener *listener) {
 }
 
 static void accept_some(struct net_listener *listener) {
-    if (listener->waiting || listener->stopped)
-        return;
     for (int i = 0; i < LISTEN_TURN; i++)
         if (!accept_one(listener))
             return;
-    listener->waiting = true;
-    loop_post(listener->watch.loop, &listener->again);
+    stream_more(listener->stream);
 }
 
-static void on_event(struct watch *watch, uint32_t events) {
-    (void)events;
-    accept_some((struct net_listener *)watch);
+/* Once more when the stream is closed, which is awaited whenever this does not
+ * run. */
+static void readable(void *arg) {
+    struct net_listener *listener = arg;
+    bool stopped;
+
+    lock(listener);
+    stopped = listener->stopped;
+    if (!stopped) {
+        accept_some(listener);
+        io_await_read(listener->stream);
+    }
+    unlock(listener);
+    if (stopped) {
+        io_free(listener->stream);
+        net_owner_rele(&listener->owner);
+    }
 }
 
-#define OF_JOB(job, which)                                                     \
-    ((struct net_listener *)((char *)(job)-offsetof(struct net_listener,       \
-                                                    which)))
-
-static void on_again(struct loop_job *job) {
-    struct net_listener *listener = OF_JOB(job, again);
-
-    listener->waiting = false;
-    accept_some(listener);
-}
+static const struct io_ops ops = {readable, NULL};
 
 /* ---- life ------------------------------------------------------------------
  */
@@ -164,25 +174,20 @@ static void listener_fini(struct net_owner *owner) {
                                 offsetof(struct net_listener, owner));
 
     net_owner_fini(owner);
+    pthread_mutex_destroy(&listener->accepting);
     free(listener);
-}
-
-static void on_stop(struct loop_job *job) {
-    struct net_listener *listener = OF_JOB(job, stop);
-
-    listener->stopped = true;
-    loop_remove(&listener->watch);
-}
-
-static void on_gone(struct loop_job *job) {
-    net_owner_rele(&OF_JOB(job, gone)->owner);
 }
 
 static enum net_err listener_alloc(struct net_listener **out) {
     struct net_listener *listener =
         loop_init() ? NULL : calloc(1, sizeof(*listener));
 
-    if (!listener || net_owner_init(&listener->owner, listener_fini)) {
+    if (!listener || pthread_mutex_init(&listener->accepting, NULL)) {
+        free(listener);
+        return NET_ENOMEM;
+    }
+    if (net_owner_init(&listener->owner, listener_fini)) {
+        pthread_mutex_destroy(&listener->accepting);
         free(listener);
         return NET_ENOMEM;
     }
@@ -190,20 +195,29 @@ static enum net_err listener_alloc(struct net_listener **out) {
         net_owner_rele(&listener->owner);
         return NET_ENOMEM;
     }
-    listener->watch = (struct watch){loop_next(), -1, on_event};
-    listener->again.run = on_again;
-    listener->stop.run = on_stop;
-    listener->gone.run = on_gone;
     *out = listener;
     return NET_OK;
 }
 
-/* A job that was posted before runs before. */
-static void listener_gone(struct net_listener *listener) {
+static void rest_no_more(struct net_listener *listener) {
     net_lock(&listener->owner);
     net_timer_free(listener->rest);
+    listener->rest = NULL;
     net_unlock(&listener->owner);
-    loop_post(listener->watch.loop, &listener->gone);
+}
+
+static enum net_err listen_on(struct net_listener *listener,
+                              const char *address) {
+    enum net_err err = open_socket(address, &listener->fd);
+
+    if (err)
+        return err;
+    listener->port = port_of(listener->fd);
+    listener->stream = stream_new(loop_next(), listener->fd);
+    if (!listener->stream)
+        return NET_ENOMEM;
+    io_attach(listener->stream, &ops, listener);
+    return NET_OK;
 }
 
 enum net_err net_listener_new(struct net_listener **out, const char *address,
@@ -215,17 +229,15 @@ enum net_err net_listener_new(struct net_listener **out, const char *address,
         return err;
     listener->cb = cb;
     listener->arg = arg;
-    err = open_socket(address, &listener->watch.fd);
-    if (!err) {
-        listener->port = port_of(listener->watch.fd);
-        *out = listener; /* the callback may be here before we are back */
-        if (loop_add(&listener->watch, EPOLLIN))
-            return NET_OK;
-        close(listener->watch.fd);
-        err = NET_ENOMEM;
+    err = listen_on(listener, address);
+    if (err) {
+        rest_no_more(listener);
+        net_owner_rele(&listener->owner);
+        return err;
     }
-    listener_gone(listener);
-    return err;
+    *out = listener; /* the callback may be here before we are back */
+    io_await_read(listener->stream);
+    return NET_OK;
 }
 
 uint16_t net_listener_port(const struct net_listener *listener) {
@@ -235,6 +247,9 @@ uint16_t net_listener_port(const struct net_listener *listener) {
 void net_listener_free(struct net_listener *listener) {
     if (!listener)
         return;
-    loop_run(listener->watch.loop, &listener->stop);
-    listener_gone(listener);
+    rest_no_more(listener);
+    lock(listener);
+    listener->stopped = true;
+    io_close(listener->stream);
+    unlock(listener);
 }

@@ -1,11 +1,12 @@
 /*
- * loop.c: one thread and one epoll for each processor. A turn is a wait, the
- * events that it brought, and the jobs that were posted until then.
+ * loop.c: one thread for each processor, and an epoll for a few of them
+ * together. A turn is a wait, the events that it brought, and some of the jobs
+ * that were posted until then.
  *
- * Who removes a watch from another thread may find the loop just before it
- * calls that watch, since epoll_wait has returned it already. All that a watch
- * is part of is therefore freed by a job: when that runs, this turn's events
- * are through, and the next wait cannot return it any more.
+ * Why together: whom the system lets run sees to what there is to do. With an
+ * epoll for each thread, the sessions of one that waits for its processor wait
+ * with it, however idle the others are. Why a few events at a time: those in
+ * the hands of a thread that has to wait are nobody else's.
  */
 #include "net/epoll/loop.h"
 
@@ -19,21 +20,30 @@
 #include <sys/eventfd.h>
 
 enum {
-    LOOPS_MAX = 64,
-    LOOP_EVENTS = 256, /* of a turn */
+    THREADS_MAX = 64,
+    LOOP_THREADS = 4, /* of one epoll, at most: they share its lock */
+    LOOPS_MAX = THREADS_MAX / LOOP_THREADS,
+    LOOP_EVENTS = 16, /* of a turn, and as many jobs */
 };
+
+#define WAKE UINT64_MAX
 
 struct loop {
     int epoll;
     /* Never read: each write is an edge. */
     int wake;
     pthread_mutex_t lock;
-    pthread_cond_t ran; /* loop_run's job */
     struct loop_job *first, **last;
-    atomic_bool posted; /* first is not NULL; to look without the lock */
+    atomic_uint jobs; /* how many; to look without the lock */
+};
+
+struct thread {
+    struct loop *loop;
+    int cpu; /* its own; -1: none */
 };
 
 static struct loop loops[LOOPS_MAX];
+static struct thread threads[THREADS_MAX];
 static atomic_uint n_loops, turn;
 static _Thread_local struct loop *here;
 
@@ -50,40 +60,62 @@ static void unlock(struct loop *loop) {
 /* ---- the thread ------------------------------------------------------------
  */
 
-static void run_jobs(struct loop *loop) {
-    struct loop_job *job, *next;
+static struct loop_job *next_job(struct loop *loop) {
+    struct loop_job *job;
 
-    if (!atomic_load(&loop->posted))
-        return;
     lock(loop);
     job = loop->first;
-    loop->first = NULL;
-    loop->last = &loop->first;
-    atomic_store(&loop->posted, false);
-    unlock(loop);
-    for (; job; job = next) {
-        next = job->next; /* it may be posted again, or freed */
-        job->run(job);
+    if (job) {
+        loop->first = job->next;
+        if (!loop->first)
+            loop->last = &loop->first;
+        atomic_fetch_sub(&loop->jobs, 1);
     }
+    unlock(loop);
+    return job;
 }
 
-static void *loop_main(void *arg) {
+/* What these post has its turn after the next events. */
+static void run_jobs(struct loop *loop) {
+    unsigned n = atomic_load(&loop->jobs);
+    struct loop_job *job;
+
+    if (n > LOOP_EVENTS)
+        n = LOOP_EVENTS;
+    while (n-- && (job = next_job(loop)))
+        job->run(job);
+}
+
+/* A busy system may put two of these on one processor, where each waits while
+ * the other uses up its slice, which is milliseconds; and a processor that is
+ * never idle for more than microseconds takes neither of them over. So each
+ * keeps to its own, where that is allowed. */
+static void settle(int cpu) {
+    cpu_set_t own;
+
+    if (cpu < 0)
+        return;
+    CPU_ZERO(&own);
+    CPU_SET((size_t)cpu, &own);
+    (void)sched_setaffinity(0, sizeof(own), &own);
+}
+
+static void *thread_main(void *arg) {
     struct epoll_event events[LOOP_EVENTS];
-    struct loop *loop = arg;
+    const struct thread *thread = arg;
+    struct loop *loop = thread->loop;
 
     here = loop;
+    settle(thread->cpu);
     for (;;) {
         int n = epoll_wait(loop->epoll, events, LOOP_EVENTS,
-                           atomic_load(&loop->posted) ? 0 : -1);
+                           atomic_load(&loop->jobs) ? 0 : -1);
 
         if (n < 0 && errno != EINTR)
             abort();
-        for (int i = 0; i < n; i++) {
-            struct watch *watch = events[i].data.ptr;
-
-            if (watch)
-                watch->event(watch, events[i].events);
-        }
+        for (int i = 0; i < n; i++)
+            if (events[i].data.u64 != WAKE)
+                stream_event(events[i].data.u64, events[i].events);
         run_jobs(loop);
     }
     return NULL;
@@ -92,64 +124,93 @@ static void *loop_main(void *arg) {
 /* ---- start -----------------------------------------------------------------
  */
 
+static void close_loop(struct loop *loop) {
+    close(loop->epoll);
+    close(loop->wake);
+}
+
 static bool open_loop(struct loop *loop) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE};
 
     loop->last = &loop->first;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll >= 0 && loop->wake >= 0 &&
         !epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) &&
-        !pthread_mutex_init(&loop->lock, NULL) &&
-        !pthread_cond_init(&loop->ran, NULL))
+        !pthread_mutex_init(&loop->lock, NULL))
         return true;
-    close(loop->epoll);
-    close(loop->wake);
+    close_loop(loop);
     return false;
 }
 
 /* Signals are for the program's own threads. */
-static bool start(struct loop *loop) {
+static bool start(struct thread *thread) {
     sigset_t all, before;
     pthread_attr_t attr;
-    pthread_t thread;
+    pthread_t id;
     bool ok;
 
-    if (!open_loop(loop))
-        return false;
     sigfillset(&all);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    ok = pthread_create(&thread, &attr, loop_main, loop) == 0;
+    ok = pthread_create(&id, &attr, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    if (!ok) {
-        close(loop->epoll);
-        close(loop->wake);
-    }
     return ok;
 }
 
-/* As many as the process has processors; one at least, where there is memory
- * for no more. */
+/* How many threads there should be, and on which processors; -1: any. */
+static unsigned plan(void) {
+    cpu_set_t cpus;
+    unsigned want;
+    int cpu = -1;
+
+    if (sched_getaffinity(0, sizeof(cpus), &cpus)) {
+        threads[0].cpu = -1;
+        return 1;
+    }
+    want = (unsigned)CPU_COUNT(&cpus);
+    for (unsigned i = 0; i < want && i < THREADS_MAX; i++) {
+        while (want <= THREADS_MAX && !CPU_ISSET((size_t)++cpu, &cpus))
+            ;
+        threads[i].cpu = cpu;
+    }
+    return want < THREADS_MAX ? want : THREADS_MAX;
+}
+
+/* Neighbours share an epoll. How many of these there are; each has a thread, if
+ * there is no memory for more. */
+static unsigned start_all(void) {
+    unsigned want = plan(), opened = 0;
+    unsigned n = (want + LOOP_THREADS - 1) / LOOP_THREADS;
+
+    for (unsigned i = 0; i < want; i++) {
+        bool first = i * n / want == opened;
+
+        threads[i].loop = &loops[i * n / want];
+        if (first && !open_loop(threads[i].loop))
+            break;
+        if (start(&threads[i])) {
+            opened += first;
+            continue;
+        }
+        if (first)
+            close_loop(threads[i].loop);
+        break;
+    }
+    return opened;
+}
+
 enum net_err loop_init(void) {
     static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
-    unsigned want, n = 0;
-    cpu_set_t cpus;
 
     if (atomic_load(&n_loops))
         return NET_OK;
     if (pthread_mutex_lock(&starting))
         abort();
-    if (!atomic_load(&n_loops)) {
-        want = sched_getaffinity(0, sizeof(cpus), &cpus)
-                   ? 1
-                   : (unsigned)CPU_COUNT(&cpus);
-        while (n < want && n < LOOPS_MAX && start(&loops[n]))
-            n++;
-        atomic_store(&n_loops, n);
-    }
+    if (!atomic_load(&n_loops))
+        atomic_store(&n_loops, start_all());
     pthread_mutex_unlock(&starting);
     return atomic_load(&n_loops) ? NET_OK : NET_ENOMEM;
 }
@@ -165,17 +226,17 @@ struct loop *loop_here(void) {
 /* ---- descriptors -----------------------------------------------------------
  */
 
-bool loop_add(struct watch *watch, uint32_t events) {
-    struct epoll_event event = {.events = events | EPOLLET, .data.ptr = watch};
+bool loop_add(struct loop *loop, int fd, uint64_t tag) {
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = tag};
 
-    return epoll_ctl(watch->loop->epoll, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 /* Closing it would not do where a child has it as well, until it executes. */
-void loop_remove(struct watch *watch) {
-    epoll_ctl(watch->loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-    close(watch->fd);
-    watch->fd = -1;
+void loop_remove(struct loop *loop, int fd) {
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+    close(fd);
 }
 
 /* ---- jobs ------------------------------------------------------------------
@@ -190,38 +251,10 @@ void loop_post(struct loop *loop, struct loop_job *job) {
     first = !loop->first;
     *loop->last = job;
     loop->last = &job->next;
-    atomic_store(&loop->posted, true);
+    atomic_fetch_add(&loop->jobs, 1);
     unlock(loop);
-    /* It looks at `posted` before it waits; so if it is who posts, or was not
-     * through with what was posted before, it needs no waking. */
+    /* A thread looks at `jobs` before it waits; so if it is who posts, or one
+     * was not through with what was posted before, none needs waking. */
     if (first && here != loop && write(loop->wake, &one, sizeof(one)) < 0)
         abort();
-}
-
-struct awaited {
-    struct loop_job job; /* first */
-    struct loop *loop;
-    struct loop_job *wanted;
-    bool done;
-};
-
-static void run_awaited(struct loop_job *job) {
-    struct awaited *awaited = (struct awaited *)job;
-    struct loop *loop = awaited->loop;
-
-    awaited->wanted->run(awaited->wanted);
-    lock(loop);
-    awaited->done = true;
-    pthread_cond_broadcast(&loop->ran);
-    unlock(loop);
-}
-
-void loop_run(struct loop *loop, struct loop_job *job) {
-    struct awaited awaited = {{NULL, run_awaited}, loop, job, false};
-
-    loop_post(loop, &awaited.job);
-    lock(loop);
-    while (!awaited.done)
-        pthread_cond_wait(&loop->ran, &loop->lock);
-    unlock(loop);
 }

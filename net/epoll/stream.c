@@ -4,10 +4,15 @@
  * is remembered until its edge comes: both in one word, so whoever comes second
  * sees the first. So to wait, and to stop reading, are no system calls.
  *
- * Edges are taken by the loop's thread, which calls back; what is there already
+ * Edges are taken by the loop's threads, which call back; what is there already
  * when somebody begins to wait is called back for by a job. A socket that a
  * read did not empty is such a case, so a connection with much to say takes
  * turns with the others.
+ *
+ * One thread may close and free a stream whose edge another has just taken from
+ * epoll. So streams live in places that are used again but never given back,
+ * and the word has a number in it that changes with each use: an edge for
+ * another number comes too late, and is dropped.
  */
 #include "net/epoll/loop.h"
 
@@ -30,17 +35,21 @@ enum {
                         waited for */
     ENDED = 1 << 4,  /* the end of what comes is in the socket */
     CLOSED = 1 << 5, /* by us */
-    UNUSED = 1 << 6, /* the job frees */
+    UNUSED = 1 << 6, /* freed; it is left when no job is posted */
     QUEUED = 1 << 7, /* the job is posted */
+    USE = 8,         /* bits by which the number of its use is shifted */
 };
 
 struct net_stream {
-    struct watch watch; /* first */
-    struct loop_job job;
     atomic_uint state;
+    uint32_t place;
+    int fd;    /* -1: closed */
     int error; /* of a send, to be told by `writable` */
+    struct loop *loop;
+    struct loop_job job;
     const struct io_ops *ops;
     void *arg;
+    struct net_stream *next; /* of the free */
 };
 
 /* ---- errors ----------------------------------------------------------------
@@ -78,6 +87,72 @@ static struct io_result result_of(enum net_err err, size_t n) {
     return (struct io_result){err, net_strerror(err), n};
 }
 
+/* ---- places ----------------------------------------------------------------
+ */
+
+enum {
+    PLACES_ROW = 256,
+    PLACES_ROWS = 16384,
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct net_stream *free;
+    _Atomic(struct net_stream *) rows[PLACES_ROWS];
+    uint32_t n; /* rows */
+} places = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void lock_places(void) {
+    if (pthread_mutex_lock(&places.lock))
+        abort();
+}
+
+static void unlock_places(void) {
+    if (pthread_mutex_unlock(&places.lock))
+        abort();
+}
+
+/* With the lock. */
+static void more_places(void) {
+    struct net_stream *row =
+        places.n < PLACES_ROWS ? calloc(PLACES_ROW, sizeof(*row)) : NULL;
+
+    for (uint32_t i = PLACES_ROW; row && i-- > 0;) {
+        row[i].place = places.n * PLACES_ROW + i;
+        row[i].next = places.free;
+        places.free = &row[i];
+    }
+    if (row)
+        atomic_store(&places.rows[places.n++], row);
+}
+
+static struct net_stream *take_place(void) {
+    struct net_stream *stream;
+
+    lock_places();
+    if (!places.free)
+        more_places();
+    stream = places.free;
+    if (stream)
+        places.free = stream->next;
+    unlock_places();
+    return stream;
+}
+
+static void leave_place(struct net_stream *stream) {
+    unsigned use = atomic_load(&stream->state) >> USE;
+
+    atomic_store(&stream->state, (use + 1) << USE);
+    lock_places();
+    stream->next = places.free;
+    places.free = stream;
+    unlock_places();
+}
+
+static uint64_t tag_of(struct net_stream *stream) {
+    return (uint64_t)(atomic_load(&stream->state) >> USE) << 32 | stream->place;
+}
+
 /* ---- events ----------------------------------------------------------------
  */
 
@@ -92,12 +167,14 @@ static unsigned due_of(unsigned state) {
     return (state & CLOSED ? BOTH : state) & state >> WANTED & BOTH;
 }
 
-/* On the loop's thread: calls back for what is due. The edge is taken with the
- * wish: what comes from now on is another one. */
-static void take(struct net_stream *stream, unsigned bits) {
+/* On a thread of the loop: calls back for what is due, if it is still that use.
+ * The edge is taken with the wish: what comes from now on is another one. */
+static void take(struct net_stream *stream, unsigned use, unsigned bits) {
     unsigned old = atomic_load(&stream->state), due, now;
 
     do {
+        if (old >> USE != use)
+            return;
         now = old | bits;
         due = due_of(now);
         now &= ~(due | due << WANTED);
@@ -109,7 +186,8 @@ static void take(struct net_stream *stream, unsigned bits) {
         stream->ops->writable(stream->arg);
 }
 
-static void stream_event(struct watch *watch, uint32_t events) {
+void stream_event(uint64_t tag, uint32_t events) {
+    uint32_t place = (uint32_t)tag;
     unsigned bits = 0;
 
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -118,16 +196,19 @@ static void stream_event(struct watch *watch, uint32_t events) {
         bits |= READABLE;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         bits |= WRITABLE;
-    take((struct net_stream *)watch, bits);
+    take(&atomic_load(&places.rows[place / PLACES_ROW])[place % PLACES_ROW],
+         (unsigned)(tag >> 32), bits);
 }
 
+/* It is freed by whoever comes second: this, or io_free. */
 static void stream_job(struct loop_job *job) {
     struct net_stream *stream = of_job(job);
+    unsigned old = atomic_fetch_and(&stream->state, ~(unsigned)QUEUED);
 
-    if (atomic_fetch_and(&stream->state, ~(unsigned)QUEUED) & UNUSED)
-        free(stream);
+    if (old & UNUSED)
+        leave_place(stream);
     else
-        take(stream, 0);
+        take(stream, old >> USE, 0);
 }
 
 /* Adds bits, and has the job run if something is due then. */
@@ -136,11 +217,11 @@ static void add(struct net_stream *stream, unsigned bits) {
 
     do {
         now = old | bits;
-        if (due_of(now) || now & UNUSED)
+        if (due_of(now))
             now |= QUEUED;
     } while (!atomic_compare_exchange_weak(&stream->state, &old, now));
     if (now & QUEUED && !(old & QUEUED))
-        loop_post(stream->watch.loop, &stream->job);
+        loop_post(stream->loop, &stream->job);
 }
 
 /* ---- life ------------------------------------------------------------------
@@ -154,18 +235,20 @@ void tune(int fd) {
 }
 
 struct net_stream *stream_new(struct loop *loop, int fd) {
-    struct net_stream *stream = calloc(1, sizeof(*stream));
+    struct net_stream *stream = take_place();
 
     if (!stream) {
         close(fd);
         return NULL;
     }
-    stream->watch = (struct watch){loop, fd, stream_event};
+    stream->fd = fd;
+    stream->error = 0;
+    stream->loop = loop;
     stream->job.run = stream_job;
-    if (loop_add(&stream->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP))
+    if (loop_add(loop, fd, tag_of(stream)))
         return stream;
     close(fd);
-    free(stream);
+    leave_place(stream);
     return NULL;
 }
 
@@ -175,13 +258,17 @@ void io_attach(struct net_stream *stream, const struct io_ops *ops, void *arg) {
 }
 
 void io_close(struct net_stream *stream) {
-    if (stream->watch.fd < 0)
+    if (stream->fd < 0)
         return;
-    loop_remove(&stream->watch);
+    loop_remove(stream->loop, stream->fd);
+    stream->fd = -1;
     add(stream, CLOSED);
 }
 
-void io_free(struct net_stream *stream) { add(stream, UNUSED); }
+void io_free(struct net_stream *stream) {
+    if (!(atomic_fetch_or(&stream->state, UNUSED) & QUEUED))
+        leave_place(stream);
+}
 
 /* ---- bytes -----------------------------------------------------------------
  */
@@ -190,15 +277,17 @@ void io_await_read(struct net_stream *stream) {
     add(stream, READABLE << WANTED);
 }
 
+void stream_more(struct net_stream *stream) { add(stream, READABLE); }
+
 /* A read that brought less than there is room for has emptied the socket, and
  * what comes after it is an edge; but the end of what comes makes no other edge
  * than the one that it came with. */
 struct io_result io_read(struct net_stream *stream, void *p, size_t cap) {
     ssize_t n;
 
-    if (stream->watch.fd < 0)
+    if (stream->fd < 0)
         return result_of(NET_ECLOSED, 0);
-    n = recv(stream->watch.fd, p, cap, 0);
+    n = recv(stream->fd, p, cap, 0);
     if (n == 0)
         return result_of(NET_EEOF, 0);
     if (n < 0 && errno != EAGAIN)
@@ -206,7 +295,7 @@ struct io_result io_read(struct net_stream *stream, void *p, size_t cap) {
     if (n < 0)
         n = 0;
     else if ((size_t)n == cap || atomic_load(&stream->state) & ENDED)
-        add(stream, READABLE);
+        stream_more(stream);
     return result_of(NET_OK, (size_t)n);
 }
 
@@ -215,12 +304,12 @@ struct io_result io_read(struct net_stream *stream, void *p, size_t cap) {
 size_t io_write(struct net_stream *stream, const void *p, size_t n) {
     ssize_t sent;
 
-    if (stream->watch.fd < 0)
+    if (stream->fd < 0)
         return 0;
-    sent = send(stream->watch.fd, p, n, MSG_NOSIGNAL);
+    sent = send(stream->fd, p, n, MSG_NOSIGNAL);
     if (sent < 0 && errno == EAGAIN) {
         atomic_fetch_and(&stream->state, ~(unsigned)WRITABLE);
-        sent = send(stream->watch.fd, p, n, MSG_NOSIGNAL);
+        sent = send(stream->fd, p, n, MSG_NOSIGNAL);
     }
     if (sent < 0 && errno != EAGAIN) {
         stream->error = errno;
@@ -238,7 +327,7 @@ enum net_err io_await_write(struct net_stream *stream, const void *p,
 }
 
 struct io_result io_written(struct net_stream *stream) {
-    if (stream->watch.fd < 0)
+    if (stream->fd < 0)
         return result_of(NET_ECLOSED, 0);
     return errno_result(stream->error);
 }
@@ -247,9 +336,9 @@ struct io_result stream_connected(struct net_stream *stream) {
     socklen_t len = sizeof(int);
     int e = 0;
 
-    if (stream->watch.fd < 0)
+    if (stream->fd < 0)
         return result_of(NET_ECLOSED, 0);
-    if (getsockopt(stream->watch.fd, SOL_SOCKET, SO_ERROR, &e, &len))
+    if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &e, &len))
         e = errno;
     return errno_result(e);
 }
@@ -277,7 +366,7 @@ void net_stream_peer(struct net_stream *stream, char addr[48], uint16_t *port) {
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof(sa);
 
-    (void)getpeername(stream->watch.fd, (struct sockaddr *)&sa, &len);
+    (void)getpeername(stream->fd, (struct sockaddr *)&sa, &len);
     end(&sa, addr, port);
 }
 
@@ -285,6 +374,6 @@ void io_local(struct net_stream *stream, char addr[48], uint16_t *port) {
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof(sa);
 
-    (void)getsockname(stream->watch.fd, (struct sockaddr *)&sa, &len);
+    (void)getsockname(stream->fd, (struct sockaddr *)&sa, &len);
     end(&sa, addr, port);
 }
