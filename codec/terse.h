@@ -185,12 +185,12 @@ TERSE_NODISCARD enum terse_err terse_reader_feed(struct terse_reader *reader,
 void terse_reader_restart(struct terse_reader *reader);
 
 /* From here on, one element that is too large, has too many or too deep
- * elements, too many attributes or declarations, or names that may not be, does
- * not end it: what is left of it is stepped over, then the callback has
- * TERSE_REFUSED with a node that is the top-level element without content, of
- * its attributes at most from, to, id and type; and the reader goes on. Within
- * the callback terse_reader_error says why. What is over stanza_bytes by less
- * than 8 KiB may pass; what is over text_bytes ends it still. */
+ * elements, too large a text, too many attributes or declarations, or names
+ * that may not be, does not end it: what is left of it is stepped over, then
+ * the callback has TERSE_REFUSED with a node that is the top-level element
+ * without content, of its attributes at most from, to, id and type; and the
+ * reader goes on. Within the callback terse_reader_error says why. What is over
+ * stanza_bytes by less than 8 KiB may pass. */
 void terse_reader_spare(struct terse_reader *reader);
 
 /* A parser is most of what a reader takes. Between two elements it is as good

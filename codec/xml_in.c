@@ -84,6 +84,8 @@ struct terse_reader {
     enum terse_err refused; /* what is, while it is stepped over */
     struct xml_skip skip;
     struct terse_node *outline; /* what is told of it */
+    bool overfull;              /* a text of the element at hand is too large;
+                                   a reader that spares looks at that later */
 
     struct arena arena;
     struct terse_node *node; /* the innermost open element */
@@ -279,16 +281,19 @@ static void emit(struct terse_reader *r, enum terse_event event,
     r->in_callback = true;
     enum terse_err err = r->cb(r->arg, event, node);
     r->in_callback = false;
+    if (event == TERSE_REFUSED)
+        r->error = (struct terse_error){0};
     if (err != TERSE_OK && r->error.code == TERSE_OK)
         r->cb_err = err;
     arena_reset(&r->arena);
     r->node = NULL;
     r->elements = 0;
+    r->overfull = false;
     /* libxml2 reports a start tag before it steps over its '>'. */
     r->start = consumed(r) + (event == TERSE_OPEN ? 1 : 0);
     if (event == TERSE_CLOSE && !r->pending)
         r->pending = PENDING_END;
-    if (event == TERSE_ELEMENT && !r->pending &&
+    if (event != TERSE_OPEN && !r->pending &&
         xmlDictSize(r->ctxt->dict) > NAMES_MAX)
         r->pending = PENDING_RENEW;
     if (r->pending)
@@ -455,7 +460,23 @@ static void begin_skip(struct terse_reader *r, struct terse_node *outline) {
     r->refused = r->error.code;
     r->error.code = TERSE_OK;
     xml_skip_begin(&r->skip, r->depth - 1);
+    r->overfull = false;
     r->pending = PENDING_SKIP;
+}
+
+static void fail_size(struct terse_reader *r) {
+    if (r->overfull)
+        fail_limit(r, "bytes in one text", r->limits.text_bytes);
+    else
+        fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+}
+
+/* Of a whole element that has too large a text. */
+static void refuse(struct terse_reader *r) {
+    fail_size(r);
+    struct terse_node *outline = outline_of_tree(r);
+    if (outline)
+        emit(r, TERSE_REFUSED, outline);
 }
 
 /* Tells of the element that was stepped over. */
@@ -605,7 +626,10 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix,
         r->node = r->node->parent;
         return;
     }
-    emit(r, TERSE_ELEMENT, r->node);
+    if (r->overfull)
+        refuse(r);
+    else
+        emit(r, TERSE_ELEMENT, r->node);
 }
 
 static bool is_space(const xmlChar *p, size_t n) {
@@ -618,7 +642,7 @@ static bool is_space(const xmlChar *p, size_t n) {
 /* libxml2 gives a run of text in pieces; they become one node. */
 static void on_text(void *arg, const xmlChar *p, int n) {
     struct terse_reader *r = arg;
-    if (failed(r) || r->pending || n <= 0)
+    if (failed(r) || r->pending || n <= 0 || r->overfull)
         return;
     if (!r->node) {
         if (!is_space(p, (size_t)n))
@@ -631,7 +655,9 @@ static void on_text(void *arg, const xmlChar *p, int n) {
     bool more = text && node_is_text(text);
     size_t have = more ? text->text.n : 0;
     if (have + len > r->limits.text_bytes) {
-        fail_limit(r, "bytes in one text", r->limits.text_bytes);
+        r->overfull = true;
+        if (!r->sparing)
+            fail_size(r);
         return;
     }
     if (!more && (!(text = new_node(r)) || over_size(r)))
@@ -785,6 +811,7 @@ static void drop_parser(struct terse_reader *r) {
     r->depth = 0;
     r->node = NULL;
     r->elements = 0;
+    r->overfull = false;
     r->pending = PENDING_NONE;
 }
 
@@ -891,7 +918,7 @@ static void skip_from_here(struct terse_reader *r, char last) {
 static void skip_large(struct terse_reader *r, char last) {
     const xmlParserInput *in = r->ctxt->input;
     struct terse_node *outline = NULL;
-    fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
+    fail_size(r);
     if (!is_spared(r) || r->scan.at == SCAN_PROLOG)
         return;
     if (r->node)
@@ -941,7 +968,7 @@ static size_t feed_slice(struct terse_reader *r, const char *p, size_t n) {
         if (good < n)
             fail_scan(r, err);
         else if (r->sparing && !failed(r) &&
-                 r->fed - r->start > r->limits.stanza_bytes)
+                 (r->overfull || r->fed - r->start > r->limits.stanza_bytes))
             skip_large(r, p[n - 1]);
         else if (r->fed - r->start > (uint64_t)r->limits.stanza_bytes + SLICE)
             fail_limit(r, "bytes in one element", r->limits.stanza_bytes);
