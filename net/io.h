@@ -5,8 +5,8 @@
  *
  *   net/nng    nng's byte streams: wherever nng runs. Of libterse-client,
  *              terse and terse-agent.
- *   net/epoll  an event loop for each processor: Linux only, and for a stanza
- *              it costs half as much. Of tersed.
+ *   net/epoll  threads of our own, one for each processor: Linux only, and for
+ * a stanza it costs half as much. Of tersed.
  *
  * They make net_listener_* and net_stream_peer of net.h as well.
  *
@@ -73,7 +73,7 @@ void io_local(struct net_stream *stream, char addr[48], uint16_t *port);
 struct io_attempt;
 
 /* done(arg) is called once for each io_connect. Where the backend has a choice,
- * the connection is served by the thread that this is called on. */
+ * the connection is served by the threads that serve what called this. */
 NET_NODISCARD enum net_err io_attempt_new(struct io_attempt **out,
                                           struct net_resolver *resolver,
                                           void (*done)(void *arg), void *arg);

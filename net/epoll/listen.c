@@ -20,7 +20,7 @@ enum {
 };
 
 struct net_listener {
-    struct net_owner owner; /* of `rest`; its last reference is the stream's */
+    struct net_owner owner; /* of `rest`; held for the stream, too */
     struct net_timer *rest; /* NULL: it is to end */
     struct net_stream *stream;
     int fd; /* the stream's */
@@ -45,7 +45,7 @@ static void unlock(struct net_listener *listener) {
  */
 
 /* Out of descriptors or memory: accepting again at once would only burn time,
- * for the connection stays in the backlog. */
+ * for the connection stays in the backlog. The next one that comes is a try. */
 static void take_rest(struct net_listener *listener) {
     net_lock(&listener->owner);
     if (listener->rest)

@@ -34,7 +34,8 @@ struct loop {
     int wake;
     pthread_mutex_t lock;
     struct loop_job *first, **last;
-    atomic_uint jobs; /* how many; to look without the lock */
+    atomic_uint jobs;   /* how many; to look without the lock */
+    atomic_uint asleep; /* threads that look at `jobs`, and then wait */
 };
 
 struct thread {
@@ -60,22 +61,35 @@ static void unlock(struct loop *loop) {
 /* ---- the thread ------------------------------------------------------------
  */
 
+static void wake(struct loop *loop) {
+    uint64_t one = 1;
+
+    if (write(loop->wake, &one, sizeof(one)) < 0)
+        abort();
+}
+
+/* Whoever takes one and leaves others wakes somebody for those: its own may
+ * have to wait for a lock. */
 static struct loop_job *next_job(struct loop *loop) {
     struct loop_job *job;
+    bool more;
 
     lock(loop);
     job = loop->first;
     if (job) {
         loop->first = job->next;
-        if (!loop->first)
-            loop->last = &loop->first;
         atomic_fetch_sub(&loop->jobs, 1);
     }
+    more = loop->first;
+    if (!more)
+        loop->last = &loop->first;
     unlock(loop);
+    if (more && atomic_load(&loop->asleep))
+        wake(loop);
     return job;
 }
 
-/* What these post has its turn after the next events. */
+/* As many as there are: what these post has its turn after the next events. */
 static void run_jobs(struct loop *loop) {
     unsigned n = atomic_load(&loop->jobs);
     struct loop_job *job;
@@ -100,6 +114,18 @@ static void settle(int cpu) {
     (void)sched_setaffinity(0, sizeof(own), &own);
 }
 
+static int wait_for(struct loop *loop, struct epoll_event *events) {
+    int n;
+
+    atomic_fetch_add(&loop->asleep, 1);
+    n = epoll_wait(loop->epoll, events, LOOP_EVENTS,
+                   atomic_load(&loop->jobs) ? 0 : -1);
+    atomic_fetch_sub(&loop->asleep, 1);
+    if (n < 0 && errno != EINTR)
+        abort();
+    return n;
+}
+
 static void *thread_main(void *arg) {
     struct epoll_event events[LOOP_EVENTS];
     const struct thread *thread = arg;
@@ -108,11 +134,8 @@ static void *thread_main(void *arg) {
     here = loop;
     settle(thread->cpu);
     for (;;) {
-        int n = epoll_wait(loop->epoll, events, LOOP_EVENTS,
-                           atomic_load(&loop->jobs) ? 0 : -1);
+        int n = wait_for(loop, events);
 
-        if (n < 0 && errno != EINTR)
-            abort();
         for (int i = 0; i < n; i++)
             if (events[i].data.u64 != WAKE)
                 stream_event(events[i].data.u64, events[i].events);
@@ -243,7 +266,6 @@ void loop_remove(struct loop *loop, int fd) {
  */
 
 void loop_post(struct loop *loop, struct loop_job *job) {
-    uint64_t one = 1;
     bool first;
 
     job->next = NULL;
@@ -255,6 +277,6 @@ void loop_post(struct loop *loop, struct loop_job *job) {
     unlock(loop);
     /* A thread looks at `jobs` before it waits; so if it is who posts, or one
      * was not through with what was posted before, none needs waking. */
-    if (first && here != loop && write(loop->wake, &one, sizeof(one)) < 0)
-        abort();
+    if (first && here != loop)
+        wake(loop);
 }

@@ -20,8 +20,8 @@ struct loop *loop_next(void);
 
 /* ---- descriptors --- */
 
-/* Has stream_event called with that tag for each edge, until it is removed, and
- * perhaps once more: what another thread has taken already. Not 2^64 - 1. */
+/* Has stream_event called with that tag for each edge; not 2^64 - 1. Once it is
+ * removed, it may still be called for edges that other threads have taken. */
 NET_NODISCARD bool loop_add(struct loop *loop, int fd, uint64_t tag);
 /* Removes and closes it. */
 void loop_remove(struct loop *loop, int fd);
@@ -34,7 +34,8 @@ struct loop_job {
 };
 
 /* Has job->run(job) called on one of the loop's threads, when it has seen to
- * the events in its hands. Not while it waits. Any thread, any lock. */
+ * the events in its hands; if posted from one of them, by it or by another.
+ * Not while it waits. Any thread, any lock. */
 void loop_post(struct loop *loop, struct loop_job *job);
 
 /* ---- streams ---- */

@@ -41,7 +41,7 @@ enum {
 };
 
 struct net_stream {
-    atomic_uint state;
+    _Alignas(64) atomic_uint state; /* a neighbour's is another thread's */
     uint32_t place;
     int fd;    /* -1: closed */
     int error; /* of a send, to be told by `writable` */
@@ -114,16 +114,21 @@ static void unlock_places(void) {
 
 /* With the lock. */
 static void more_places(void) {
-    struct net_stream *row =
-        places.n < PLACES_ROWS ? calloc(PLACES_ROW, sizeof(*row)) : NULL;
+    const size_t size = PLACES_ROW * sizeof(struct net_stream);
+    struct net_stream *row;
 
-    for (uint32_t i = PLACES_ROW; row && i-- > 0;) {
+    if (places.n == PLACES_ROWS)
+        return;
+    row = aligned_alloc(_Alignof(struct net_stream), size);
+    if (!row)
+        return;
+    memset(row, 0, size);
+    for (uint32_t i = PLACES_ROW; i-- > 0;) {
         row[i].place = places.n * PLACES_ROW + i;
         row[i].next = places.free;
         places.free = &row[i];
     }
-    if (row)
-        atomic_store(&places.rows[places.n++], row);
+    atomic_store(&places.rows[places.n++], row);
 }
 
 static struct net_stream *take_place(void) {
