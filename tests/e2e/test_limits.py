@@ -14,8 +14,8 @@ import pytest
 
 import servers
 from conftest import World
-from drivers import (CLIENT, FOOTER, SASL, STREAMS, Gone, Pair0Client,
-                     SlixmppClient, XmlClient)
+from drivers import (CLIENT, FOOTER, SASL, STANZA_ERROR, STREAMS, Gone,
+                     Pair0Client, SlixmppClient, XmlClient, condition)
 from fake_server import FakeServer, RawPeer, Relay
 from servers import DOMAIN
 
@@ -303,12 +303,15 @@ async def test_stanza_of_10_mb_from_server_is_refused(world):
     tersed = world.proxy(fake.port)
     client, session = await world.pair(fake)
     before = tersed.memory()
-    with contextlib.suppress(OSError):
-        await session.send(message('y' * (10 * MEGABYTE)))
-    assert await refused(client) is not None
-    assert not client.seen(lambda e: e.tag == CLIENT + 'message')
+    await session.send(message('y' * (10 * MEGABYTE)) + message('next'))
+    refusal = await client.expect(lambda e: e.tag == CLIENT + 'message',
+                                  'its refusal')
+    assert refusal.get('type') == 'error'
+    assert condition(refusal[0], STANZA_ERROR) == 'policy-violation'
+    await client.expect(lambda e: e.findtext(CLIENT + 'body') == 'next',
+                        'what comes behind it')
     assert tersed.memory('VmHWM') - before < SLACK
-    await asyncio.wait_for(session.ended.wait(), 15)
+    assert client.gone is None and not session.ended.is_set()
 
 
 # -- who cannot be reached --------------------------------------------------------
