@@ -580,6 +580,12 @@ static void start_element(struct terse_reader *r, const xmlChar *name,
     r->depth++;
 }
 
+/* Of a tag that is well-formed, libxml2 has read all but "/>" or '>'. */
+static bool stands_at_end(const struct terse_reader *r) {
+    const xmlChar *cur = r->ctxt->input->cur;
+    return cur[0] == '>' || (cur[0] == '/' && cur[1] == '>');
+}
+
 static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
                      const xmlChar *ns, int n_ns, const xmlChar **spaces,
                      int n_attrs, int n_defaulted, const xmlChar **attrs) {
@@ -593,7 +599,7 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
         return;
     }
     start_element(r, name, prefix, ns, n_attrs, attrs);
-    if (!is_spared(r))
+    if (!is_spared(r) || !stands_at_end(r))
         return;
     if (r->node)
         outline = outline_of_tree(r);
@@ -602,8 +608,7 @@ static void on_start(void *arg, const xmlChar *name, const xmlChar *prefix,
     if (!outline)
         return;
     begin_skip(r, outline);
-    /* libxml2 stands before "/>" or '>': of that the '/' may have come with
-     * bytes from before. */
+    /* Of "/>" the '/' may have come with bytes from before. */
     r->skip.slash = r->ctxt->input->cur[0] == '/';
     stop_here(r);
 }

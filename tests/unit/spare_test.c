@@ -433,6 +433,9 @@ static void test_spare_only_what_was_asked_for(void **state) {
                               false),
                      TERSE_ELIMIT);
     assert_int_equal(read_err(CODEC_HEADER "<a><b></a>", true), TERSE_EXML);
+    /* A tag that is refused has to be a tag. */
+    assert_int_equal(read_err(CODEC_HEADER "<a><p:b\x13/></a>", true),
+                     TERSE_ENAMESPACE);
     assert_int_equal(
         read_err(CODEC_HEADER "<m><a xmlns='x y'/><!-- --></m>", true),
         TERSE_ERESTRICTED);
