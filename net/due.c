@@ -4,6 +4,7 @@
  * the same lock.
  */
 #include "net/due.h"
+#include "net/io.h"
 
 #include <stdlib.h>
 
@@ -30,17 +31,6 @@ static struct queue queues[DUE_QUEUES] = {
 static struct queue *queue_of(const struct due *due) {
     /* What malloc gives differs from the fifth bit on. */
     return &queues[((uintptr_t)due >> 4 ^ (uintptr_t)due >> 10) % DUE_QUEUES];
-}
-
-/* An error here is a bug of ours. */
-static void lock(struct queue *queue) {
-    if (pthread_mutex_lock(&queue->lock))
-        abort();
-}
-
-static void unlock(struct queue *queue) {
-    if (pthread_mutex_unlock(&queue->lock))
-        abort();
 }
 
 /* ---- the heap --------------------------------------------------------------
@@ -138,7 +128,7 @@ static void arm(struct queue *queue, nng_time now) {
 static void woke(void *arg) {
     struct queue *queue = arg;
 
-    lock(queue);
+    net_mutex_lock(&queue->lock);
     queue->sleeping = false;
     for (;;) {
         nng_time now = nng_clock();
@@ -151,11 +141,11 @@ static void woke(void *arg) {
         arm(queue, now);
         if (!due)
             break;
-        unlock(queue);
+        net_mutex_unlock(&queue->lock);
         due->cb(due);
-        lock(queue);
+        net_mutex_lock(&queue->lock);
     }
-    unlock(queue);
+    net_mutex_unlock(&queue->lock);
 }
 
 /* With the lock. */
@@ -171,31 +161,31 @@ static void put(struct queue *queue, struct due *due, uint32_t ms) {
 void due_set(struct due *due, uint32_t ms) {
     struct queue *queue = queue_of(due);
 
-    lock(queue);
+    net_mutex_lock(&queue->lock);
     put(queue, due, ms);
-    unlock(queue);
+    net_mutex_unlock(&queue->lock);
 }
 
 void due_hurry(struct due *due, uint32_t ms) {
     struct queue *queue = queue_of(due);
 
-    lock(queue);
+    net_mutex_lock(&queue->lock);
     if (due->waiting && due->at > (ms ? nng_clock() + ms : 0)) {
         take_out(queue, due);
         put(queue, due, ms);
     }
-    unlock(queue);
+    net_mutex_unlock(&queue->lock);
 }
 
 bool due_stop(struct due *due) {
     struct queue *queue = queue_of(due);
     bool stopped;
 
-    lock(queue);
+    net_mutex_lock(&queue->lock);
     stopped = due->waiting;
     if (stopped)
         take_out(queue, due);
-    unlock(queue);
+    net_mutex_unlock(&queue->lock);
     return stopped;
 }
 
@@ -206,11 +196,10 @@ enum net_err due_init(void) {
 
     if (atomic_load(&made))
         return NET_OK;
-    if (pthread_mutex_lock(&making))
-        abort();
+    net_mutex_lock(&making);
     for (struct queue *q = queues; all && q < queues + DUE_QUEUES; q++)
         all = q->aio || nng_aio_alloc(&q->aio, woke, q) == 0;
     atomic_store(&made, all);
-    pthread_mutex_unlock(&making);
+    net_mutex_unlock(&making);
     return all ? NET_OK : NET_ENOMEM;
 }

@@ -17,6 +17,8 @@
 #ifndef NET_IO_H
 #define NET_IO_H
 
+#include <stdlib.h>
+
 #include "net/net.h"
 
 struct io_result {
@@ -88,6 +90,21 @@ struct io_result io_connected(struct io_attempt *attempt,
                               struct net_stream **stream);
 /* When nothing is under way; from `done`, too. */
 void io_attempt_free(struct io_attempt *attempt);
+
+/* ---- mutexes ----------------------------------------------------------------
+ *
+ * An error of one is a bug of ours.
+ */
+
+static inline void net_mutex_lock(pthread_mutex_t *mutex) {
+    if (pthread_mutex_lock(mutex))
+        abort();
+}
+
+static inline void net_mutex_unlock(pthread_mutex_t *mutex) {
+    if (pthread_mutex_unlock(mutex))
+        abort();
+}
 
 /* ---- of owner.c and address.c ----------------------------------------------
  */

@@ -61,12 +61,6 @@ void net_owner_rele_locked(struct net_owner *owner) {
 
 /* The lock is never contended by its own thread and never left locked: an error
  * here is a bug of ours. */
-void net_lock(struct net_owner *owner) {
-    if (pthread_mutex_lock(&owner->lock))
-        abort();
-}
+void net_lock(struct net_owner *owner) { net_mutex_lock(&owner->lock); }
 
-void net_unlock(struct net_owner *owner) {
-    if (pthread_mutex_unlock(&owner->lock))
-        abort();
-}
+void net_unlock(struct net_owner *owner) { net_mutex_unlock(&owner->lock); }

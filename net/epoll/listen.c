@@ -31,16 +31,6 @@ struct net_listener {
     uint16_t port;
 };
 
-static void lock(struct net_listener *listener) {
-    if (pthread_mutex_lock(&listener->accepting))
-        abort();
-}
-
-static void unlock(struct net_listener *listener) {
-    if (pthread_mutex_unlock(&listener->accepting))
-        abort();
-}
-
 /* ---- accepting -------------------------------------------------------------
  */
 
@@ -97,13 +87,13 @@ static void readable(void *arg) {
     struct net_listener *listener = arg;
     bool stopped;
 
-    lock(listener);
+    net_mutex_lock(&listener->accepting);
     stopped = listener->stopped;
     if (!stopped) {
         accept_some(listener);
         io_await_read(listener->stream);
     }
-    unlock(listener);
+    net_mutex_unlock(&listener->accepting);
     if (stopped) {
         io_free(listener->stream);
         net_owner_rele(&listener->owner);
@@ -248,8 +238,8 @@ void net_listener_free(struct net_listener *listener) {
     if (!listener)
         return;
     rest_no_more(listener);
-    lock(listener);
+    net_mutex_lock(&listener->accepting);
     listener->stopped = true;
     io_close(listener->stream);
-    unlock(listener);
+    net_mutex_unlock(&listener->accepting);
 }

@@ -48,16 +48,6 @@ static struct thread threads[THREADS_MAX];
 static atomic_uint n_loops, turn;
 static _Thread_local struct loop *here;
 
-static void lock(struct loop *loop) {
-    if (pthread_mutex_lock(&loop->lock))
-        abort();
-}
-
-static void unlock(struct loop *loop) {
-    if (pthread_mutex_unlock(&loop->lock))
-        abort();
-}
-
 /* ---- the thread ------------------------------------------------------------
  */
 
@@ -74,7 +64,7 @@ static struct loop_job *next_job(struct loop *loop) {
     struct loop_job *job;
     bool more;
 
-    lock(loop);
+    net_mutex_lock(&loop->lock);
     job = loop->first;
     if (job) {
         loop->first = job->next;
@@ -83,7 +73,7 @@ static struct loop_job *next_job(struct loop *loop) {
     more = loop->first;
     if (!more)
         loop->last = &loop->first;
-    unlock(loop);
+    net_mutex_unlock(&loop->lock);
     if (more && atomic_load(&loop->asleep))
         wake(loop);
     return job;
@@ -230,11 +220,10 @@ enum net_err loop_init(void) {
 
     if (atomic_load(&n_loops))
         return NET_OK;
-    if (pthread_mutex_lock(&starting))
-        abort();
+    net_mutex_lock(&starting);
     if (!atomic_load(&n_loops))
         atomic_store(&n_loops, start_all());
-    pthread_mutex_unlock(&starting);
+    net_mutex_unlock(&starting);
     return atomic_load(&n_loops) ? NET_OK : NET_ENOMEM;
 }
 
@@ -269,12 +258,12 @@ void loop_post(struct loop *loop, struct loop_job *job) {
     bool first;
 
     job->next = NULL;
-    lock(loop);
+    net_mutex_lock(&loop->lock);
     first = !loop->first;
     *loop->last = job;
     loop->last = &job->next;
     atomic_fetch_add(&loop->jobs, 1);
-    unlock(loop);
+    net_mutex_unlock(&loop->lock);
     /* A thread looks at `jobs` before it waits; so if it is who posts, or one
      * was not through with what was posted before, none needs waking. */
     if (first && here != loop)

@@ -102,16 +102,6 @@ static struct {
     uint32_t n; /* rows */
 } places = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void lock_places(void) {
-    if (pthread_mutex_lock(&places.lock))
-        abort();
-}
-
-static void unlock_places(void) {
-    if (pthread_mutex_unlock(&places.lock))
-        abort();
-}
-
 /* With the lock. */
 static void more_places(void) {
     const size_t size = PLACES_ROW * sizeof(struct net_stream);
@@ -134,13 +124,13 @@ static void more_places(void) {
 static struct net_stream *take_place(void) {
     struct net_stream *stream;
 
-    lock_places();
+    net_mutex_lock(&places.lock);
     if (!places.free)
         more_places();
     stream = places.free;
     if (stream)
         places.free = stream->next;
-    unlock_places();
+    net_mutex_unlock(&places.lock);
     return stream;
 }
 
@@ -148,10 +138,10 @@ static void leave_place(struct net_stream *stream) {
     unsigned use = atomic_load(&stream->state) >> USE;
 
     atomic_store(&stream->state, (use + 1) << USE);
-    lock_places();
+    net_mutex_lock(&places.lock);
     stream->next = places.free;
     places.free = stream;
-    unlock_places();
+    net_mutex_unlock(&places.lock);
 }
 
 static uint64_t tag_of(struct net_stream *stream) {

@@ -8,8 +8,6 @@
 
 #include "tests/unit/codec_util.h"
 
-enum { LIST = 64 };
-
 static struct terse_schema *schema;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -22,51 +20,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
-struct list {
-    struct terse_buf at[LIST];
-    bool refused[LIST];
-    size_t n;
-    enum terse_err err;
-};
-
-static enum terse_err on_event(void *arg, enum terse_event event,
-                               struct terse_node *node) {
-    struct list *l = arg;
-
-    if (event == TERSE_CLOSE || l->n == LIST)
-        return TERSE_EFRAME;
-    if (event == TERSE_OPEN)
-        return TERSE_OK;
-    l->refused[l->n] = event == TERSE_REFUSED;
-    terse_buf_init(&l->at[l->n], SIZE_MAX / 4);
-    codec_dump(&l->at[l->n++], node);
-    return TERSE_OK;
-}
-
-/* In pieces, if there are random numbers. */
-static void read_list(struct list *l, const struct terse_limits *limits,
-                      const char *p, size_t n, struct codec_random *random) {
-    struct terse_reader *reader;
-
-    l->n = 0;
-    if (terse_reader_new(&reader, schema, limits, on_event, l) != TERSE_OK)
-        abort();
-    terse_reader_spare(reader);
-    l->err = TERSE_OK;
-    for (size_t i = 0, piece; i < n && l->err == TERSE_OK; i += piece) {
-        piece = random ? 1 + codec_random(random) % 40 : n;
-        if (piece > n - i)
-            piece = n - i;
-        l->err = terse_reader_feed(reader, p + i, piece);
-    }
-    terse_reader_free(reader);
-}
-
-static void free_list(struct list *l) {
-    while (l->n > 0)
-        terse_buf_fini(&l->at[--l->n]);
-}
-
 static bool has(const void *p, size_t n, const char *text) {
     return memmem(p, n, text, strlen(text)) != NULL;
 }
@@ -74,7 +27,8 @@ static bool has(const void *p, size_t n, const char *text) {
 /* What `wide` has, `tight` has as well, as it is or refused, up to an element
  * of the stream's own: such a one is no stanza, and ends it. It may have more:
  * what is no XML within an element that is refused may go unseen. */
-static void compare(const struct list *wide, const struct list *tight) {
+static void compare(const struct codec_list *wide,
+                    const struct codec_list *tight) {
     if (tight->n < wide->n && has(terse_buf_data(&wide->at[tight->n]),
                                   wide->at[tight->n].len, TERSE_NS_CLIENT))
         abort();
@@ -87,7 +41,7 @@ static void compare(const struct list *wide, const struct list *tight) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct list wide, tight;
+    static struct codec_list wide, tight;
     static const char header[] = CODEC_HEADER;
     const size_t lead = sizeof(header) - 1;
     struct codec_random random = {size};
@@ -117,13 +71,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     memcpy(p, header, lead);
     memcpy(p + lead, data, size);
-    read_list(&wide, &codec_wide, p, lead + size, NULL);
+    (void)codec_list_read(&wide, schema, &codec_wide, p, lead + size, NULL);
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        read_list(&tight, &limits[i], p, lead + size, &random);
+        (void)codec_list_read(&tight, schema, &limits[i], p, lead + size,
+                              &random);
         compare(&wide, &tight);
-        free_list(&tight);
+        codec_list_fini(&tight);
     }
-    free_list(&wide);
+    codec_list_fini(&wide);
     free(p);
     return 0;
 }

@@ -128,6 +128,46 @@ void codec_events_fini(struct codec_events *events) {
     terse_buf_fini(&events->dump);
 }
 
+static enum terse_err on_list(void *arg, enum terse_event event,
+                              struct terse_node *node) {
+    struct codec_list *list = arg;
+
+    if (event == TERSE_CLOSE || list->n == CODEC_LIST)
+        return TERSE_EFRAME;
+    if (event == TERSE_OPEN)
+        return TERSE_OK;
+    list->refused[list->n] = event == TERSE_REFUSED;
+    terse_buf_init(&list->at[list->n], SIZE_MAX / 4);
+    codec_dump(&list->at[list->n++], node);
+    return TERSE_OK;
+}
+
+enum terse_err codec_list_read(struct codec_list *list,
+                               const struct terse_schema *schema,
+                               const struct terse_limits *limits, const char *p,
+                               size_t n, struct codec_random *random) {
+    struct terse_reader *reader;
+    enum terse_err err = TERSE_OK;
+
+    list->n = 0;
+    if (terse_reader_new(&reader, schema, limits, on_list, list) != TERSE_OK)
+        abort();
+    terse_reader_spare(reader);
+    for (size_t i = 0, piece; i < n && err == TERSE_OK; i += piece) {
+        piece = random ? 1 + codec_random(random) % 40 : n;
+        if (piece > n - i)
+            piece = n - i;
+        err = terse_reader_feed(reader, p + i, piece);
+    }
+    terse_reader_free(reader);
+    return err;
+}
+
+void codec_list_fini(struct codec_list *list) {
+    while (list->n > 0)
+        terse_buf_fini(&list->at[--list->n]);
+}
+
 bool codec_read_element(const struct terse_schema *schema, bool alone,
                         const void *p, size_t n, struct terse_buf *dump) {
     static const char bare[] =

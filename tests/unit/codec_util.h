@@ -38,6 +38,25 @@ void codec_read(const struct terse_schema *schema,
                 codec_split split, void *arg, struct codec_events *out);
 void codec_events_fini(struct codec_events *events);
 
+/* The dumps of the elements of a stream, and which of them were refused. */
+enum { CODEC_LIST = 64 };
+struct codec_list {
+    struct terse_buf at[CODEC_LIST];
+    bool refused[CODEC_LIST];
+    size_t n;
+};
+
+struct codec_random;
+
+/* Reads n bytes by a reader that spares (terse_reader_spare), in pieces if
+ * there are random numbers, up to an error, a footer or a full list. What feed
+ * returned last. The caller calls codec_list_fini. */
+enum terse_err codec_list_read(struct codec_list *list,
+                               const struct terse_schema *schema,
+                               const struct terse_limits *limits, const char *p,
+                               size_t n, struct codec_random *random);
+void codec_list_fini(struct codec_list *list);
+
 /* Reads one element that stands alone, each chunk `chunk` bytes (0: all) and
  * appends its dump. False if it is not exactly one element. `alone`: it brings
  * its namespaces; else it stands in a stream of CODEC_HEADER. */

@@ -322,40 +322,12 @@ static void make_element(struct terse_buf *out, struct codec_random *r,
     assert_false(terse_buf_append(out, tag, strlen(tag)));
 }
 
-struct list {
-    struct terse_reader *reader;
-    struct terse_buf at[64];
-    bool refused[64];
-    size_t n;
-};
-
-static enum terse_err on_list(void *arg, enum terse_event event,
-                              struct terse_node *node) {
-    struct list *l = arg;
-
-    if (event != TERSE_ELEMENT && event != TERSE_REFUSED)
-        return TERSE_OK;
-    assert_true(l->n < 64);
-    l->refused[l->n] = event == TERSE_REFUSED;
-    terse_buf_init(&l->at[l->n], 1 << 20);
-    codec_dump(&l->at[l->n++], node);
-    return TERSE_OK;
-}
-
-static void list(struct list *l, const struct terse_limits *by,
+static void list(struct codec_list *l, const struct terse_limits *by,
                  const struct terse_buf *xml, struct codec_random *r) {
-    assert_int_equal(terse_reader_new(&l->reader, schema, by, on_list, l),
+    assert_int_equal(codec_list_read(l, schema, by,
+                                     (const char *)terse_buf_data(xml),
+                                     xml->len, r),
                      TERSE_OK);
-    terse_reader_spare(l->reader);
-    for (size_t i = 0, n; i < xml->len; i += n) {
-        n = r ? 1 + codec_random(r) % 40 : xml->len;
-        if (n > xml->len - i)
-            n = xml->len - i;
-        if (terse_reader_feed(l->reader, (const char *)terse_buf_data(xml) + i,
-                              n))
-            fail_msg("%s", terse_reader_error(l->reader)->text);
-    }
-    terse_reader_free(l->reader);
 }
 
 /* Nothing that is inside of an element comes out as one, and none is lost. */
@@ -369,7 +341,7 @@ test_spare_elements_are_those_of_a_reader_without_limits(void **state) {
     (void)state;
     short_texts.text_bytes = 6;
     for (int turn = 0; turn < 3000; turn++) {
-        struct list wide = {0}, tight = {0}, few = {0}, brief = {0};
+        struct codec_list wide, tight, few, brief;
         struct terse_buf xml;
 
         terse_buf_init(&xml, 1 << 24);
@@ -397,11 +369,11 @@ test_spare_elements_are_those_of_a_reader_without_limits(void **state) {
                 assert_true(codec_same(&wide.at[i], &tight.at[i]));
             if (!few.refused[i])
                 assert_true(codec_same(&wide.at[i], &few.at[i]));
-            terse_buf_fini(&brief.at[i]);
-            terse_buf_fini(&few.at[i]);
-            terse_buf_fini(&wide.at[i]);
-            terse_buf_fini(&tight.at[i]);
         }
+        codec_list_fini(&brief);
+        codec_list_fini(&few);
+        codec_list_fini(&wide);
+        codec_list_fini(&tight);
         terse_buf_fini(&xml);
     }
     assert_true(refused > 1000 && passed > 1000 && large > 1000 && texts > 500);
@@ -424,7 +396,6 @@ static enum terse_err read_err(const char *xml, bool spare) {
 
 /* What ends a stream still does. */
 static void test_spare_only_what_was_asked_for(void **state) {
-
     (void)state;
     assert_int_equal(read_err(CODEC_HEADER "<a xmlns='x y'/>", false),
                      TERSE_ENAMESPACE);
