@@ -151,8 +151,8 @@ static void test_spare_refused_content_is_stepped_over(void **state) {
         "<a xmlns='x y'/>",
         "<a xmlns='x&#10;y'>b</a>",
         "<a xmlns:p='x y' p:b='c'/>",
-        "<n234567890123456789012345678901234567890123456789012345678901234567/"
-        ">",
+        ("<n234567890123456789012345678901234567890123456789012345678901234567/"
+         ">"),
         "<p:a/>", /* no such prefix */
     };
 
